@@ -1,0 +1,2 @@
+// Debian's libleveldb-dev, its C face.
+#include <leveldb/c.h>

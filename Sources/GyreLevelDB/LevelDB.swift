@@ -1,0 +1,200 @@
+import CLevelDB
+import GyreStorage
+import NIOCore
+
+/// Why LevelDB could not look something up.
+enum LookupError: Error {
+    /// The bytes on disk fail LevelDB's own checksum.
+    case corrupt(String)
+    /// The system refused to read.
+    case unreadable(String)
+}
+
+/// An open LevelDB database: its C face in Swift types.
+///
+/// `@unchecked Sendable`: LevelDB allows calls from any thread without a lock (its `doc/index.md`, "Concurrency"); the
+/// pointers never change between `init` and `deinit`, and whoever holds a reference keeps the database open.
+final class LevelDB: @unchecked Sendable {
+    private let database: OpaquePointer
+    private let options: OpaquePointer
+    private let cache: OpaquePointer?
+    private let policy: OpaquePointer?
+    private let reads: OpaquePointer
+    private let scans: OpaquePointer
+    private let plainWrites: OpaquePointer
+    private let syncedWrites: OpaquePointer
+    private let allocator = ByteBufferAllocator()
+    /// The filter's counters; nil unless it is ours.
+    let filter: FilterPolicy?
+
+    /// Opens or creates the database in the directory `path`; every check that LevelDB has is on.
+    init(path: String, _ settings: LevelDBOptions) throws(StorageFailure) {
+        guard let options = leveldb_options_create(), let reads = leveldb_readoptions_create(),
+            let scans = leveldb_readoptions_create(), let plain = leveldb_writeoptions_create(),
+            let synced = leveldb_writeoptions_create()
+        else { throw StorageFailure("LevelDB gave no memory for its options") }
+        self.options = options
+        (self.reads, self.scans) = (reads, scans)
+        (self.plainWrites, self.syncedWrites) = (plain, synced)
+        self.cache = leveldb_cache_create_lru(settings.cacheBytes)
+        switch settings.filter {
+        case .own(let bits):
+            let own = FilterPolicy(bitsPerKey: bits)
+            self.filter = own
+            self.policy = own.makePolicy()
+        case .builtIn(let bits):
+            self.filter = nil
+            self.policy = leveldb_filterpolicy_create_bloom(Int32(bits))
+        case .off:
+            self.filter = nil
+            self.policy = nil
+        }
+        leveldb_options_set_create_if_missing(options, 1)
+        leveldb_options_set_paranoid_checks(options, 1)
+        leveldb_options_set_write_buffer_size(options, settings.writeBufferBytes)
+        leveldb_options_set_max_file_size(options, settings.tableBytes)
+        leveldb_options_set_block_size(options, settings.blockBytes)
+        leveldb_options_set_max_open_files(options, Int32(settings.openFilesMax))
+        leveldb_options_set_compression(
+            options, Int32(settings.isCompressed ? leveldb_snappy_compression : leveldb_no_compression))
+        if let cache = self.cache { leveldb_options_set_cache(options, cache) }
+        if let policy = self.policy { leveldb_options_set_filter_policy(options, policy) }
+        leveldb_readoptions_set_verify_checksums(reads, 1)
+        leveldb_readoptions_set_verify_checksums(scans, 1)
+        // A scan reads everything once; letting it fill the cache would push out what clients read often.
+        leveldb_readoptions_set_fill_cache(scans, 0)
+        leveldb_writeoptions_set_sync(synced, 1)
+        var error: UnsafeMutablePointer<CChar>?
+        guard let database = leveldb_open(options, path, &error) else {
+            let text = Self.taken(&error) ?? "no reason given"
+            Self.release(options, reads, scans, plain, synced, self.policy, self.cache)
+            throw StorageFailure("the store in \(path) cannot be opened: \(text)")
+        }
+        self.database = database
+    }
+
+    deinit {
+        leveldb_close(self.database)
+        Self.release(
+            self.options, self.reads, self.scans, self.plainWrites, self.syncedWrites, self.policy, self.cache)
+    }
+
+    /// The value under `key` as a buffer of its own, or nil.
+    func value(_ key: ByteBuffer) throws(LookupError) -> ByteBuffer? {
+        var error: UnsafeMutablePointer<CChar>?
+        var length = 0
+        let bytes = key.withUnsafeReadableBytes {
+            leveldb_get(self.database, self.reads, Self.chars($0), $0.count, &length, &error)
+        }
+        if error != nil {
+            let text = Self.taken(&error) ?? ""
+            throw text.hasPrefix("Corruption") ? .corrupt(text) : .unreadable(text)
+        }
+        guard let bytes else { return nil }
+        defer { leveldb_free(bytes) }
+        var buffer = self.allocator.buffer(capacity: length)
+        buffer.writeBytes(UnsafeRawBufferPointer(start: bytes, count: length))
+        return buffer
+    }
+
+    /// Writes the whole batch or nothing; with `isSynced` it is on disk afterwards.
+    func write(_ batch: WriteBatch, isSynced: Bool) throws(StorageFailure) {
+        var error: UnsafeMutablePointer<CChar>?
+        leveldb_write(self.database, isSynced ? self.syncedWrites : self.plainWrites, batch.raw, &error)
+        if let text = Self.taken(&error) { throw StorageFailure("a write to the store failed: \(text)") }
+    }
+
+    /// Calls `body` with key and value of each entry from `start` on, in order, until it returns false.
+    /// Sees the database as it was when the call began.
+    func scan(
+        from start: ByteBuffer, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+    ) throws(StorageFailure) {
+        guard let iterator = leveldb_create_iterator(self.database, self.scans) else {
+            throw StorageFailure("LevelDB gave no iterator")
+        }
+        defer { leveldb_iter_destroy(iterator) }
+        start.withUnsafeReadableBytes { leveldb_iter_seek(iterator, Self.chars($0), $0.count) }
+        while leveldb_iter_valid(iterator) != 0 {
+            var keyBytes = 0
+            var valueBytes = 0
+            let key = leveldb_iter_key(iterator, &keyBytes)
+            let value = leveldb_iter_value(iterator, &valueBytes)
+            let wantsMore = body(
+                UnsafeRawBufferPointer(start: key, count: keyBytes),
+                UnsafeRawBufferPointer(start: value, count: valueBytes))
+            if !wantsMore { break }
+            leveldb_iter_next(iterator)
+        }
+        var error: UnsafeMutablePointer<CChar>?
+        leveldb_iter_get_error(iterator, &error)
+        if let text = Self.taken(&error) { throw StorageFailure("a scan of the store failed: \(text)") }
+    }
+
+    /// Rewrites everything into as few tables as possible; blocks until done. For tests and measurements.
+    func compact() { leveldb_compact_range(self.database, nil, 0, nil, 0) }
+
+    /// One of LevelDB's own properties, such as `leveldb.stats`; nil if it has none of that name.
+    func property(_ name: String) -> String? {
+        guard let text = leveldb_property_value(self.database, name) else { return nil }
+        defer { leveldb_free(text) }
+        return String(cString: text)
+    }
+
+    /// The error text, freed; nil when there was no error.
+    private static func taken(_ error: inout UnsafeMutablePointer<CChar>?) -> String? {
+        guard let text = error else { return nil }
+        defer {
+            leveldb_free(text)
+            error = nil
+        }
+        return String(cString: text)
+    }
+
+    /// LevelDB takes `char *`; an empty buffer may have no address, which it accepts with a length of zero.
+    static func chars(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<CChar>? {
+        bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+    }
+
+    private static func release(
+        _ options: OpaquePointer, _ reads: OpaquePointer, _ scans: OpaquePointer, _ plain: OpaquePointer,
+        _ synced: OpaquePointer, _ policy: OpaquePointer?, _ cache: OpaquePointer?
+    ) {
+        leveldb_readoptions_destroy(reads)
+        leveldb_readoptions_destroy(scans)
+        leveldb_writeoptions_destroy(plain)
+        leveldb_writeoptions_destroy(synced)
+        leveldb_options_destroy(options)
+        if let policy { leveldb_filterpolicy_destroy(policy) }
+        if let cache { leveldb_cache_destroy(cache) }
+    }
+}
+
+/// Writes that LevelDB takes as one. Reused from commit to commit; confined to the writer's thread.
+final class WriteBatch {
+    fileprivate let raw: OpaquePointer
+    /// The number of writes in it.
+    private(set) var count = 0
+
+    init() throws(StorageFailure) {
+        guard let raw = leveldb_writebatch_create() else { throw StorageFailure("LevelDB gave no write batch") }
+        self.raw = raw
+    }
+
+    deinit { leveldb_writebatch_destroy(self.raw) }
+
+    /// Adds one write; the bytes are copied.
+    func put(_ key: ByteBuffer, _ value: ByteBuffer) {
+        key.withUnsafeReadableBytes { key in
+            value.withUnsafeReadableBytes { value in
+                leveldb_writebatch_put(self.raw, LevelDB.chars(key), key.count, LevelDB.chars(value), value.count)
+            }
+        }
+        self.count += 1
+    }
+
+    /// Empties it.
+    func clear() {
+        leveldb_writebatch_clear(self.raw)
+        self.count = 0
+    }
+}

@@ -1,0 +1,234 @@
+package import GyreBase
+package import GyreStorage
+package import NIOCore
+import Synchronization
+
+/// Why a store could not be opened; each says what to do.
+package enum StoreOpenError: Error, Equatable, CustomStringConvertible {
+    /// LevelDB refuses, for instance because its files are corrupt.
+    case store(StorageFailure)
+    /// One of the node's own records in it is unreadable, so the store cannot be trusted with dots.
+    case record(String)
+    /// The store was written by another node: somebody exchanged or restored directories.
+    case owner(found: NodeID, expected: NodeID)
+    /// There are objects, but no note of an owner.
+    case ownerMissing
+
+    /// The explanation, for a person.
+    package var description: String {
+        let advice = "move the store directory away and start again: the node takes a new identity and is refilled"
+        return switch self {
+        case .store(let failure): "\(failure); if it is corrupt, \(advice)"
+        case .record(let what): "the store's record of \(what) is corrupt; \(advice)"
+        case .owner(let found, let expected):
+            "the store belongs to node \(found), the directory to node \(expected); put back the store that belongs "
+                + "here, or \(advice)"
+        case .ownerMissing: "the store has objects but no owner; \(advice)"
+        }
+    }
+}
+
+/// The storage engine on LevelDB: reads from any thread, writes from one (`CommitWriter`).
+///
+/// Sendable: LevelDB is safe from any thread, and what changes here is atomic.
+package final class LevelDBEngine: Sendable {
+    /// The settings it was opened with.
+    package let options: LevelDBOptions
+    /// What a node learns from this disk before its first input.
+    package let recovered: RecoveredState
+    let database: LevelDB
+    let counters = EngineCounters()
+    private let path: String
+
+    /// Opens or creates the store of `owner` in the directory `path`.
+    ///
+    /// With `adopting`, the store of another node becomes `owner`'s: its objects stay good, and since `owner` is a new
+    /// identity, no dot can be issued twice.
+    package init(
+        path: String, owner: NodeID, adopting: Bool = false, options: LevelDBOptions
+    ) throws(StoreOpenError) {
+        self.path = path
+        self.options = options
+        do {
+            self.database = try LevelDB(path: path, options)
+            self.recovered = try Self.recover(self.database, owner, adopting, into: self.counters)
+        } catch let error as StoreOpenError {
+            throw error
+        } catch let error as StorageFailure {
+            throw .store(error)
+        } catch { throw .store(StorageFailure("\(error)")) }
+    }
+
+    // MARK: - Reads
+
+    /// Looks an object up on the calling thread; blocks for a disk read when the block is not cached.
+    /// Sees every write whose reply was given. Throws when the system refuses to read.
+    package func read(_ name: ObjectName, _ depth: ReadDepth) throws(StorageFailure) -> StorageOutcome {
+        var scratch = ByteBuffer()
+        return RecordRules.read(try self.held(name, scratch: &scratch), depth: depth)
+    }
+
+    /// As `read`, without judging the record; `scratch` is reused for the storage key.
+    package func held(_ name: ObjectName, scratch: inout ByteBuffer) throws(StorageFailure) -> HeldRecord {
+        scratch.clear()
+        StorageKey.write(name, into: &scratch)
+        let maybesBefore = self.maybes
+        let value: ByteBuffer?
+        do { value = try self.database.value(scratch) } catch {
+            switch error {
+            case .corrupt:
+                self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed)
+                return .corrupt
+            case .unreadable(let text): throw StorageFailure("a read from the store failed: \(text)")
+            }
+        }
+        guard let value else {
+            self.counters.falsePositives.wrappingAdd(self.maybes &- maybesBefore, ordering: .relaxed)
+            return .absent
+        }
+        let held = RecordFormat.read(value, name: name)
+        if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
+        return held
+    }
+
+    /// Up to `limit` objects in storage key order, from the storage key `start` on (`StorageKey.lowerBound(of:)`), and the
+    /// storage key to go on from, nil at the end. Runs on the calling thread and does not fill the block cache.
+    ///
+    /// The next page starts after a key that cannot be read as an object's name; such keys are counted and left out.
+    package func scan(
+        from start: ByteBuffer, limit: Int
+    ) throws(StorageFailure) -> (page: [(name: ObjectName, held: HeldRecord)], next: ByteBuffer?) {
+        var page: [(name: ObjectName, held: HeldRecord)] = []
+        var next: ByteBuffer?
+        try self.database.scan(from: start) { key, value in
+            guard key.first == StorageTable.objects.rawValue else { return false }
+            let keyBytes = ByteBuffer(bytes: key)
+            guard page.count < limit else {
+                next = keyBytes
+                return false
+            }
+            if let name = try? StorageKey.name(from: keyBytes) {
+                page.append((name, RecordFormat.read(ByteBuffer(bytes: value), name: name)))
+            } else {
+                self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed)
+            }
+            return true
+        }
+        return (page, next)
+    }
+
+    /// Figures as they stand; walks the directory once for the sizes of the files.
+    package var figures: StorageFigures {
+        var figures = StorageFigures()
+        figures.keys = self.counters.keys.load(ordering: .relaxed)
+        figures.tombstones = self.counters.tombstones.load(ordering: .relaxed)
+        figures.diskBytes = Files.bytes(inDirectory: self.path)
+        figures.corruptRecords = self.counters.corruptRecords.load(ordering: .relaxed)
+        figures.commits = self.counters.commits.load(ordering: .relaxed)
+        figures.committedWrites = self.counters.committedWrites.load(ordering: .relaxed)
+        let filter = self.filterFigures
+        figures.filterChecks = filter.checks
+        figures.filterNegatives = filter.negatives
+        return figures
+    }
+
+    /// What the Bloom filters did since the store was opened; zero unless the filter is Gyre's own.
+    package var filterFigures: FilterFigures {
+        FilterFigures(
+            checks: self.database.filter?.checks.load(ordering: .relaxed) ?? 0,
+            negatives: self.database.filter?.negatives.load(ordering: .relaxed) ?? 0,
+            falsePositives: self.counters.falsePositives.load(ordering: .relaxed))
+    }
+
+    /// LevelDB's own account of its levels, for an operator.
+    package var levelStatistics: String { self.database.property("leveldb.stats") ?? "" }
+
+    /// Rewrites all tables; blocks until done. For tests and measurements.
+    package func compact() { self.database.compact() }
+
+    private var maybes: UInt64 {
+        guard let filter = self.database.filter else { return 0 }
+        return filter.checks.load(ordering: .relaxed) &- filter.negatives.load(ordering: .relaxed)
+    }
+
+    // MARK: - Opening
+
+    private static func recover(
+        _ database: LevelDB, _ owner: NodeID, _ adopting: Bool, into counters: EngineCounters
+    ) throws -> RecoveredState {
+        var state = RecoveredState()
+        guard let ownerBody = try self.body(.owner, database, "owner") else {
+            try self.claim(database, owner: owner)
+            return state
+        }
+        guard ownerBody.readableBytes == 8, let found = ownerBody.getInteger(at: ownerBody.readerIndex, as: UInt64.self)
+        else { throw StoreOpenError.record("owner") }
+        if found != owner.rawValue, adopting {
+            try self.note(owner, in: database)
+        } else if found != owner.rawValue {
+            throw StoreOpenError.owner(found: NodeID(rawValue: found), expected: owner)
+        }
+        if let body = try self.body(.counts, database, "counts") {
+            guard let counts = try? ObjectCounts(decoding: body) else { throw StoreOpenError.record("counts") }
+            counters.set(counts)
+        }
+        if let body = try self.body(.lease, database, "the dot lease") {
+            guard body.readableBytes == 8, let ceiling = body.getInteger(at: body.readerIndex, as: UInt64.self) else {
+                throw StoreOpenError.record("the dot lease")
+            }
+            state.counterFloor = max(1, ceiling)
+        }
+        state.members = try self.body(.members, database, "the members")
+        return state
+    }
+
+    private static func body(_ record: NodeRecord, _ database: LevelDB, _ what: String) throws -> ByteBuffer? {
+        do {
+            guard let value = try database.value(record.key) else { return nil }
+            return try record.body(value)
+        } catch LookupError.unreadable(let text) {
+            throw StorageFailure("the store's record of \(what) cannot be read: \(text)")
+        } catch { throw StoreOpenError.record(what) }
+    }
+
+    /// Notes the owner in a store that has none, which must be empty.
+    private static func claim(_ database: LevelDB, owner: NodeID) throws {
+        var isEmpty = true
+        try database.scan(from: ByteBuffer()) { _, _ in
+            isEmpty = false
+            return false
+        }
+        guard isEmpty else { throw StoreOpenError.ownerMissing }
+        try self.note(owner, in: database)
+    }
+
+    private static func note(_ owner: NodeID, in database: LevelDB) throws {
+        let batch = try WriteBatch()
+        batch.put(NodeRecord.owner.key, NodeRecord.owner.value(ByteBuffer(integer: owner.rawValue)))
+        try database.write(batch, isSynced: true)
+    }
+}
+
+/// Numbers that several threads read while one counts.
+final class EngineCounters: Sendable {
+    let keys = Atomic<UInt64>(0)
+    let tombstones = Atomic<UInt64>(0)
+    let corruptRecords = Atomic<UInt64>(0)
+    let commits = Atomic<UInt64>(0)
+    let committedWrites = Atomic<UInt64>(0)
+    let falsePositives = Atomic<UInt64>(0)
+
+    /// Publishes the counts of objects.
+    func set(_ counts: ObjectCounts) {
+        self.keys.store(counts.keys, ordering: .relaxed)
+        self.tombstones.store(counts.tombstones, ordering: .relaxed)
+    }
+
+    /// The counts last published.
+    var objectCounts: ObjectCounts {
+        var counts = ObjectCounts()
+        counts.keys = self.keys.load(ordering: .relaxed)
+        counts.tombstones = self.tombstones.load(ordering: .relaxed)
+        return counts
+    }
+}

@@ -1,0 +1,48 @@
+/// How much an acknowledged write has survived (architecture D6).
+package enum Durability: String, Sendable, CaseIterable {
+    /// Synced: survives power cuts.
+    case always
+    /// Written, and synced within `LevelDBOptions.syncIntervalMilliseconds`: survives a killed process.
+    case interval
+    /// Written, and synced when the system likes: survives a killed process.
+    case none
+}
+
+/// Which Bloom filter the tables carry.
+package enum FilterChoice: Hashable, Sendable {
+    /// Gyre's own over XXH3, with counters.
+    case own(bitsPerKey: Int)
+    /// LevelDB's, for comparison; not counted.
+    case builtIn(bitsPerKey: Int)
+    /// None, for comparison.
+    case off
+}
+
+/// Settings of one LevelDB store; the defaults are the ones measured best (docs/internals/storage-format.md).
+package struct LevelDBOptions: Sendable {
+    /// What a reply to a write promises.
+    package var durability = Durability.always
+    /// With `interval`, the longest time between a write and its sync.
+    package var syncIntervalMilliseconds = 100
+    /// The cache of data blocks.
+    package var cacheBytes = 32 << 20
+    /// Writes are sorted in memory up to this many bytes before they become a table.
+    package var writeBufferBytes = 16 << 20
+    /// Tables are split at this size.
+    package var tableBytes = 8 << 20
+    /// Data blocks are read and checked as a whole.
+    package var blockBytes = 4 << 10
+    /// Tables kept open.
+    package var openFilesMax = 500
+    /// Whether blocks are compressed with Snappy.
+    package var isCompressed = false
+    /// The Bloom filter; a store opened with another choice stays readable, older tables just go without.
+    package var filter = FilterChoice.own(bitsPerKey: 10)
+    /// Requests that wait or are being served, at most; more are refused whole (`StorageThreads.Admission`).
+    package var queueMax = 65_536
+    /// Requests served in one group commit, at most, so that one commit does not hold the others up.
+    package var commitMax = 4_096
+
+    /// The defaults.
+    package init() {}
+}

@@ -1,0 +1,94 @@
+import Glibc
+import GyreStorage
+
+/// Requests on their way to a storage thread: a queue with one lock and one condition.
+///
+/// `@unchecked Sendable`: everything below the pointers is touched only with the mutex held.
+final class Mailbox: @unchecked Sendable {
+    /// Why `take` returned.
+    enum Wake: Equatable {
+        /// There are requests.
+        case requests
+        /// The time is up and there are none.
+        case deadline
+        /// Closed, and all that was queued has been taken.
+        case closed
+    }
+
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var waiting: [StorageRequest] = []
+    private var isClosed = false
+    private var isTakerAsleep = false
+
+    init() {
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_mutex_init(self.mutex, nil)
+        pthread_cond_init(self.condition, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(self.condition)
+        pthread_mutex_destroy(self.mutex)
+        self.condition.deallocate()
+        self.mutex.deallocate()
+    }
+
+    /// Appends those of `requests` that are reads, or those that are not. False when closed.
+    func append(_ requests: [StorageRequest], reads: Bool) -> Bool {
+        pthread_mutex_lock(self.mutex)
+        if self.isClosed {
+            pthread_mutex_unlock(self.mutex)
+            return false
+        }
+        for request in requests where request.isRead == reads { self.waiting.append(request) }
+        let wakes = self.isTakerAsleep
+        self.isTakerAsleep = false
+        pthread_mutex_unlock(self.mutex)
+        // A signal is a system call; a taker that is awake looks again by itself.
+        if wakes { pthread_cond_signal(self.condition) }
+        return true
+    }
+
+    /// Swaps everything queued into `requests`, which must be empty; waits for it until `deadline` (monotonic
+    /// nanoseconds), or for ever.
+    func take(into requests: inout [StorageRequest], until deadline: Int64?) -> Wake {
+        precondition(requests.isEmpty, "\(requests.count) requests not served yet")
+        pthread_mutex_lock(self.mutex)
+        defer { pthread_mutex_unlock(self.mutex) }
+        while self.waiting.isEmpty {
+            if self.isClosed { return .closed }
+            self.isTakerAsleep = true
+            if let deadline {
+                var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+                if pthread_cond_timedwait(self.condition, self.mutex, &time) == ETIMEDOUT, self.waiting.isEmpty {
+                    self.isTakerAsleep = false
+                    return self.isClosed ? .closed : .deadline
+                }
+            } else {
+                pthread_cond_wait(self.condition, self.mutex)
+            }
+        }
+        self.isTakerAsleep = false
+        swap(&self.waiting, &requests)
+        return .requests
+    }
+
+    /// Refuses further requests; what is queued can still be taken.
+    func close() {
+        pthread_mutex_lock(self.mutex)
+        self.isClosed = true
+        pthread_mutex_unlock(self.mutex)
+        pthread_cond_signal(self.condition)
+    }
+
+    /// The monotonic clock in nanoseconds, on which deadlines are measured.
+    static var clock: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}

@@ -1,0 +1,83 @@
+package import GyreBase
+package import GyreMembership
+package import NIOCore
+
+/// How a replica answered a write of another coordinator.
+package enum ReplicateOutcome: UInt8, Hashable, Sendable {
+    // On the wire; never renumber.
+    /// It is on the replica's disk.
+    case durable = 1
+    /// The replica is at a limit.
+    case overloaded = 2
+    /// The replica's own record is corrupt and not healed yet.
+    case corrupt = 3
+    /// The record sent is not canonical.
+    case malformed = 4
+}
+
+/// How a replica answered a read of another coordinator.
+package enum FetchOutcome: Hashable, Sendable {
+    /// The canonical record.
+    case record(ByteBuffer)
+    /// The digest of the canonical record.
+    case digest(UInt64)
+    /// Nothing is held, not even a tombstone.
+    case absent
+    /// The replica's record is corrupt.
+    case corrupt
+    /// The replica is at a limit.
+    case overloaded
+}
+
+/// Everything nodes say to each other. `tag` is the sender's own number; the answer carries it back.
+///
+/// Messages may be lost, repeated and reordered; every one of them is safe to receive twice.
+package enum PeerMessage: Hashable, Sendable {
+    /// Merge this canonical record and say when it is durable.
+    case replicate(tag: UInt64, name: ObjectName, record: ByteBuffer)
+    /// The answer to `replicate`.
+    case replicated(tag: UInt64, ReplicateOutcome)
+    /// Read an object; `whole` asks for the record, otherwise for the digest.
+    case fetch(tag: UInt64, name: ObjectName, whole: Bool)
+    /// The answer to `fetch`.
+    case fetched(tag: UInt64, FetchOutcome)
+    /// Coordinate this client operation; it is not forwarded again.
+    case forward(tag: UInt64, timeoutMilliseconds: UInt32, ClientRequest)
+    /// The answer to `forward`.
+    case forwarded(tag: UInt64, ClientResponse)
+    /// Gossip and probes.
+    case membership(MembershipMessage)
+}
+
+/// The first frame of every connection, from the side that dialled.
+package struct Hello: Hashable, Sendable {
+    /// Who is speaking.
+    package enum Role: Hashable, Sendable {
+        /// A client; any name, for logs.
+        case client(name: String)
+        /// A node of the same cluster, with the settings that must agree.
+        case peer(node: NodeID, address: PeerAddress, partitionCount: UInt32, replicas: UInt8)
+    }
+
+    /// The newest protocol version the speaker knows; the answer names the one used.
+    package var protocolVersion: UInt16
+    /// The cluster meant; a client may leave it empty to accept any.
+    package var cluster: String
+    /// Who is speaking.
+    package var role: Role
+
+    /// Joins the parts.
+    package init(protocolVersion: UInt16, cluster: String, role: Role) {
+        self.protocolVersion = protocolVersion
+        self.cluster = cluster
+        self.role = role
+    }
+}
+
+/// The answer to `Hello`; a refusal is followed by the end of the connection.
+package enum HelloReply: Hashable, Sendable {
+    /// The connection is open.
+    case welcome(protocolVersion: UInt16, cluster: String, node: NodeID)
+    /// It is not; the reason is for people and names what differs.
+    case refused(reason: String)
+}

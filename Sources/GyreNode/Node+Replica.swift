@@ -1,0 +1,208 @@
+import GyreBase
+import GyreCausality
+import GyreMembership
+import GyreMessages
+import GyreQuorum
+import GyreRing
+import GyreStorage
+import NIOCore
+
+/// Work for other coordinators: merging their records and reading for them.
+extension Node {
+    /// Merges a record another node coordinated or repaired. Tag 0 wants no answer.
+    mutating func onReplicate(
+        from node: NodeID, _ tag: UInt64, _ name: ObjectName, _ record: ByteBuffer, into effects: inout [NodeEffect]
+    ) {
+        guard self.inFlight < self.options.inFlightMax else {
+            self.counters.overloaded += 1
+            if tag != 0 { effects.append(.send(node, .replicated(tag: tag, .overloaded))) }
+            return
+        }
+        let work = self.replicas.insert(.merge(from: node, tag: tag, name: name))
+        effects.append(.store(.merge(StorageTag(rawValue: work), name, record: record)))
+    }
+
+    /// Reads for another node.
+    mutating func onFetch(
+        from node: NodeID, _ tag: UInt64, _ name: ObjectName, whole: Bool, into effects: inout [NodeEffect]
+    ) {
+        guard self.inFlight < self.options.inFlightMax else {
+            self.counters.overloaded += 1
+            return effects.append(.send(node, .fetched(tag: tag, .overloaded)))
+        }
+        let work = self.replicas.insert(.fetch(from: node, tag: tag, name: name))
+        effects.append(.store(.read(StorageTag(rawValue: work), name, whole ? .record : .digest)))
+    }
+
+    /// The disk has answered.
+    mutating func onReplicaWork(
+        _ tag: UInt64, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        guard let index = self.replicas.index(of: tag) else { return }
+        switch self.replicas.remove(index) {
+        case .merge(let node, let peerTag, let name):
+            let answer = self.replicateOutcome(outcome, name, at: now, into: &effects)
+            if peerTag != 0 { effects.append(.send(node, .replicated(tag: peerTag, answer))) }
+        case .fetch(let node, let peerTag, let name):
+            self.counters.replicaReads += 1
+            let answer = self.fetchOutcome(outcome, name, at: now, into: &effects)
+            effects.append(.send(node, .fetched(tag: peerTag, answer)))
+        case .figures(let target):
+            guard case .figures(let figures) = outcome else { return }
+            self.answer(target, .status(self.report(figures)), into: &effects)
+        case .lease:
+            guard case .leased(let ceiling) = outcome else { return }
+            self.dots.onLeased(ceiling)
+        case .heal(let name):
+            guard case .merged = outcome else { return }
+            self.counters.healed += 1
+            effects.append(.event(.healed(name.token)))
+        }
+    }
+
+    private mutating func replicateOutcome(
+        _ outcome: StorageOutcome, _ name: ObjectName, at now: Now, into effects: inout [NodeEffect]
+    ) -> ReplicateOutcome {
+        switch outcome {
+        case .merged(_, let clash):
+            self.counters.replicaWrites += 1
+            if clash { effects.append(.event(.dotClash(name.token))) }
+            return .durable
+        case .refused(.corrupt):
+            self.beginHeal(name, at: now, into: &effects)
+            return .corrupt
+        default:
+            self.counters.malformedMessages += 1
+            return .malformed
+        }
+    }
+
+    private mutating func fetchOutcome(
+        _ outcome: StorageOutcome, _ name: ObjectName, at now: Now, into effects: inout [NodeEffect]
+    ) -> FetchOutcome {
+        switch outcome {
+        case .record(let record, _): return .record(record)
+        case .digest(let digest): return .digest(digest.rawValue)
+        case .absent: return .absent
+        default:
+            self.beginHeal(name, at: now, into: &effects)
+            return .corrupt
+        }
+    }
+
+    private func report(_ figures: StorageFigures) -> StatusReport {
+        var counters = self.counters.named.map { StatusReport.Counter(name: $0.name, value: $0.value) }
+        counters.append(StatusReport.Counter(name: "storage_commits", value: figures.commits))
+        counters.append(StatusReport.Counter(name: "storage_committed_writes", value: figures.committedWrites))
+        counters.append(StatusReport.Counter(name: "storage_filter_checks", value: figures.filterChecks))
+        counters.append(StatusReport.Counter(name: "storage_filter_negatives", value: figures.filterNegatives))
+        counters.append(StatusReport.Counter(name: "storage_tombstones", value: figures.tombstones))
+        counters.sort { $0.name < $1.name }
+        let members = self.membership.members.map { record in
+            MemberView(record: record, ownedSlots: UInt64(self.ring.share(of: record.node).owned))
+        }
+        return StatusReport(
+            me: self.me, cluster: self.options.cluster, members: members,
+            partitionCount: UInt32(self.options.partitionCount), replicas: UInt8(self.options.quorum.replicas),
+            ringEpoch: self.ringEpoch, ringHash: self.ring.hash, keys: figures.keys, diskBytes: figures.diskBytes,
+            counters: counters)
+    }
+}
+
+/// Healing a record that fails its checksum: all other owners are read, and what they agree on takes its place.
+///
+/// All of them, because the record that was lost may have held dots that only one other node has seen; a partial
+/// replacement would let this node claim, in later contexts, dots it does not hold.
+extension Node {
+    /// Starts to fetch the record of `name` from every other owner, unless that is under way or cannot succeed now.
+    mutating func beginHeal(_ name: ObjectName, at now: Now, into effects: inout [NodeEffect]) {
+        self.counters.corruptRecords += 1
+        let owners = self.ring.owners(of: self.ring.partition(of: name.token))
+        var underWay: [Int] = []
+        self.heals.indices(into: &underWay) { $0.name == name }
+        guard underWay.isEmpty, self.heals.count < self.options.healsMax, owners.count > 1,
+            let ownSlot = owners.slot(of: self.me), self.reachableSlots(owners).count == owners.count
+        else { return }
+        effects.append(.event(.corruptRecord(name.token)))
+        var waiting = SlotSet(first: owners.count)
+        waiting.remove(ownSlot)
+        let tag = self.heals.insert(
+            HealOperation(
+                name: name, owners: owners, deadline: now.instant.advanced(by: self.options.healTimeout),
+                waiting: waiting, merged: Siblings()))
+        for slot in waiting {
+            effects.append(.send(owners.node(at: slot), .fetch(tag: tag, name: name, whole: true)))
+        }
+    }
+
+    /// Another owner has sent its record for a heal.
+    mutating func onHealFetched(
+        from node: NodeID, _ tag: UInt64, _ outcome: FetchOutcome, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        guard let index = self.heals.index(of: tag), let slot = self.heals[index].owners.slot(of: node),
+            self.heals[index].waiting.contains(slot)
+        else { return }
+        switch outcome {
+        case .record(let record):
+            var bytes = record
+            guard let siblings = try? Siblings(decoding: &bytes) else {
+                self.counters.malformedMessages += 1
+                _ = self.heals.remove(index)
+                return
+            }
+            self.heals[index].merged.merge(siblings)
+        case .absent: break
+        case .digest, .corrupt, .overloaded:
+            _ = self.heals.remove(index)
+            return
+        }
+        self.heals[index].waiting.remove(slot)
+        guard self.heals[index].waiting.isEmpty else { return }
+        let heal = self.heals.remove(index)
+        // Where no other owner has anything, nothing is known to put in its place: the record stays set aside.
+        guard !heal.merged.isEmpty else { return }
+        var record = ByteBuffer()
+        heal.merged.encode(into: &record)
+        let work = self.replicas.insert(.heal(heal.name))
+        effects.append(.store(.heal(StorageTag(rawValue: work), heal.name, record: record)))
+    }
+}
+
+/// Time and loss, for all operations in flight.
+extension Node {
+    /// Ends every operation that is past its deadline.
+    mutating func expireOperations(at now: Now, into effects: inout [NodeEffect]) {
+        self.expirePuts(at: now, into: &effects)
+        self.expireGets(at: now, into: &effects)
+        self.found.removeAll(keepingCapacity: true)
+        self.forwards.indices(into: &self.found) { now.instant >= $0.deadline }
+        for index in self.found {
+            let operation = self.forwards.remove(index)
+            self.counters.timeouts += 1
+            self.answer(operation.target, .failed(.timeout), into: &effects)
+        }
+        self.found.removeAll(keepingCapacity: true)
+        self.heals.indices(into: &self.found) { now.instant >= $0.deadline }
+        for index in self.found { _ = self.heals.remove(index) }
+    }
+
+    /// Ends or redirects every operation that waits for `node`.
+    mutating func giveUpOn(_ node: NodeID, at now: Now, into effects: inout [NodeEffect]) {
+        self.latencies.forget(node)
+        self.failPuts(at: node, at: now, into: &effects)
+        self.failGets(at: node, at: now, into: &effects)
+        self.found.removeAll(keepingCapacity: true)
+        self.forwards.indices(into: &self.found) { $0.to == node }
+        for index in self.found {
+            let operation = self.forwards.remove(index)
+            // A write may have reached the owner before the connection broke.
+            let failure: Failure =
+                operation.isWrite
+                ? .unknown(needed: operation.needed, got: 0) : .unavailable(needed: operation.needed, got: 0)
+            self.answer(operation.target, .failed(failure), into: &effects)
+        }
+        self.found.removeAll(keepingCapacity: true)
+        self.heals.indices(into: &self.found) { $0.owners.slot(of: node) != nil }
+        for index in self.found { _ = self.heals.remove(index) }
+    }
+}

@@ -1,0 +1,155 @@
+import GyreBase
+import GyreCausality
+import GyreMessages
+import GyreQuorum
+import GyreRing
+import GyreStorage
+import NIOCore
+
+/// A client's operations on their way in: checks, limits, and who coordinates.
+extension Node {
+    /// Admits a request, coordinates it here or hands it to an owner, or refuses it with a reason.
+    mutating func onRequest(
+        _ request: ClientRequest, _ target: ReplyTarget, timeout: TimeSpan, at now: Now,
+        into effects: inout [NodeEffect]
+    ) {
+        switch request {
+        case .status:
+            let tag = self.replicas.insert(.figures(target))
+            effects.append(.store(.figures(StorageTag(rawValue: tag))))
+            return
+        case .locate(let name):
+            let partition = self.ring.partition(of: name.token)
+            let report = LocationReport(
+                token: name.token, partition: UInt32(partition.index), owners: Array(self.ring.owners(of: partition)))
+            return self.answer(target, .location(report), into: &effects)
+        case .put, .get, .delete:
+            break
+        }
+        if let failure = self.refusal(of: request) {
+            if failure == .overloaded { self.counters.overloaded += 1 }
+            return self.answer(target, .failed(failure), into: &effects)
+        }
+        let deadline = now.instant.advanced(
+            by: min(max(timeout, .milliseconds(1)), self.options.timeoutMost))
+        guard let name = request.name else { return }
+        let owners = self.ring.owners(of: self.ring.partition(of: name.token))
+        guard let needed = self.needed(by: request), let ownSlot = owners.slot(of: self.me) else {
+            return self.forward(request, target, owners: owners, deadline: deadline, at: now, into: &effects)
+        }
+        let reachable = self.reachableSlots(owners)
+        guard reachable.count >= needed else {
+            self.counters.unavailable += 1
+            let failure = Failure.unavailable(needed: UInt8(needed), got: UInt8(reachable.count))
+            return self.answer(target, .failed(failure), into: &effects)
+        }
+        switch request {
+        case .get(let get):
+            self.beginGet(
+                GetOperation(
+                    target: target, name: name, headOnly: get.headOnly, owners: owners, ownSlot: ownSlot,
+                    started: now.instant, deadline: deadline,
+                    machine: GetMachine(reachable: reachable, needed: needed)), into: &effects)
+        case .put(let put):
+            self.beginWrite(
+                request, put.id, target, owners: owners, ownSlot: ownSlot, needed: needed, deadline: deadline, at: now,
+                into: &effects)
+        case .delete(let delete):
+            self.beginWrite(
+                request, delete.id, target, owners: owners, ownSlot: ownSlot, needed: needed, deadline: deadline,
+                at: now, into: &effects)
+        case .status, .locate:
+            break
+        }
+    }
+
+    /// Hands the operation to the first owner that can be reached; it is not handed on again.
+    mutating func forward(
+        _ request: ClientRequest, _ target: ReplyTarget, owners: ArraySlice<NodeID>, deadline: Instant, at now: Now,
+        into effects: inout [NodeEffect]
+    ) {
+        let needed = UInt8(self.needed(by: request) ?? 1)
+        guard target.mayForward else { return self.answer(target, .failed(.notMember), into: &effects) }
+        guard let owner = owners.first(where: { $0 != self.me && self.isReachable($0) }) else {
+            self.counters.unavailable += 1
+            return self.answer(target, .failed(.unavailable(needed: needed, got: 0)), into: &effects)
+        }
+        let isWrite = if case .get = request { false } else { true }
+        let tag = self.forwards.insert(
+            ForwardOperation(target: target, to: owner, deadline: deadline, isWrite: isWrite, needed: needed))
+        let left = max(1, deadline.since(now.instant).wholeMilliseconds)
+        self.counters.forwards += 1
+        effects.append(
+            .send(owner, .forward(tag: tag, timeoutMilliseconds: UInt32(clamping: left), request)))
+    }
+
+    /// An owner has answered for us.
+    mutating func onForwarded(
+        from node: NodeID, _ tag: UInt64, _ response: ClientResponse, into effects: inout [NodeEffect]
+    ) {
+        guard let index = self.forwards.index(of: tag), self.forwards[index].to == node else { return }
+        self.answer(self.forwards.remove(index).target, response, into: &effects)
+    }
+
+    /// Why `request` cannot be admitted at all, if so.
+    private func refusal(of request: ClientRequest) -> Failure? {
+        if self.draining || self.ring.members.isEmpty { return .notMember }
+        if self.inFlight >= self.options.inFlightMax { return .overloaded }
+        if self.needed(by: request) == nil {
+            return .badRequest("r, w, pr and pw must be 1 to n=\(self.options.quorum.replicas)")
+        }
+        switch request {
+        case .put(let put):
+            if put.value.readableBytes > self.options.valueBytesMax {
+                return .tooLarge(limit: UInt64(self.options.valueBytesMax))
+            }
+            return self.refusal(of: put.seen)
+        case .delete(let delete): return self.refusal(of: delete.seen)
+        case .get, .status, .locate: return nil
+        }
+    }
+
+    private func refusal(of seen: Seen) -> Failure? {
+        guard case .given(let context) = seen else { return nil }
+        if context.entries.count > self.options.contextActorsMax {
+            return .tooLarge(limit: UInt64(self.options.contextActorsMax))
+        }
+        // A context that covers dots of the future would silently swallow them.
+        if context.counter(of: self.me) >= self.dots.unissued {
+            return .badRequest("the context names a dot that was never issued; read the key again")
+        }
+        return nil
+    }
+
+    /// How many replicas the operation asks for, or nil when the number is not one of 1 to N.
+    func needed(by request: ClientRequest) -> Int? {
+        let quorum = self.options.quorum
+        switch request {
+        case .get(let get):
+            return self.size(get.reads, get.primaryReads, standard: quorum.reads)
+        case .put(let put):
+            return self.size(put.writes, put.primaryWrites, standard: quorum.writes)
+        case .delete(let delete):
+            return self.size(delete.writes, .standard, standard: quorum.writes)
+        case .status, .locate:
+            return 1
+        }
+    }
+
+    private func size(_ wanted: QuorumSize, _ primaries: QuorumSize, standard: Int) -> Int? {
+        guard let all = self.size(wanted, standard: standard) else { return nil }
+        if primaries == .standard { return all }
+        // Every replica asked is a primary as long as there are no fallbacks, so the larger number is the one to meet.
+        return self.size(primaries, standard: standard).map { max(all, $0) }
+    }
+
+    private func size(_ wanted: QuorumSize, standard: Int) -> Int? {
+        switch wanted {
+        case .standard: standard
+        case .one: 1
+        case .quorum: self.options.quorum.majority
+        case .all: self.options.quorum.replicas
+        case .count(let count): (1...self.options.quorum.replicas).contains(Int(count)) ? Int(count) : nil
+        }
+    }
+}

@@ -1,0 +1,243 @@
+package import GyreBase
+import GyreCausality
+package import GyreMembership
+import GyreMessages
+import GyreQuorum
+package import GyreRing
+package import GyreStorage
+import NIOCore
+
+/// One replica: coordinates puts and gets, keeps its share of the ring, and knows who else does.
+///
+/// A pure state machine. The server and the simulator both feed it `NodeInput`s and carry out the `NodeEffect`s it
+/// appends; it reads no clock, file or socket itself. Not shared between threads.
+///
+/// Invariants: an operation in flight is in exactly one table and ends by its deadline; a dot is issued once, and only
+/// below the leased ceiling; a coordinated update leaves for other replicas only once the own disk has it.
+package struct Node: ~Copyable {
+    /// The settings, fixed for the life of the process.
+    package let options: NodeOptions
+    /// Who this node is.
+    package let me: NodeID
+    /// Who else there is.
+    package internal(set) var membership: Membership
+    /// Who owns what.
+    package internal(set) var ring: Ring
+    /// Counts the changes of `ring`.
+    package internal(set) var ringEpoch: UInt64 = 0
+    /// What happened so far.
+    package internal(set) var counters = NodeCounters()
+
+    /// Members that are alive and connected, sorted; this node is always one of them.
+    var reachable: [NodeID]
+    var connected: [NodeID] = []
+    var clock = HybridClock()
+    var dots: DotSource
+    var puts: SlotTable<PutOperation>
+    var gets: SlotTable<GetOperation>
+    var forwards: SlotTable<ForwardOperation>
+    var replicas: SlotTable<ReplicaOperation>
+    var heals: SlotTable<HealOperation>
+    var requestLog: RequestLog
+    var latencies = PeerLatencies()
+    var draining = false
+    private var drained = false
+    private var membershipTick = Instant.start
+    private var membershipEffects: [MembershipEffect] = []
+    var found: [Int] = []
+
+    /// A node that has read its disk and has not spoken to anyone. Nothing happens until `start`.
+    ///
+    /// - Parameters:
+    ///   - me: this node's own record.
+    ///   - seeds: addresses to find the cluster by; empty for a cluster of one.
+    ///   - known: members kept on disk by an earlier life.
+    ///   - recovered: what the disk said.
+    /// - Throws: `NodeOptionsError` or `RingError` when the settings are out of range.
+    package init(
+        options: NodeOptions, me: MemberRecord, seeds: [PeerAddress], known: [MemberRecord],
+        recovered: RecoveredState, now: Now
+    ) throws {
+        try options.validate()
+        let ring = try Ring(
+            members: [],
+            options: RingOptions(partitionCount: options.partitionCount, replicas: options.quorum.replicas))
+        self.options = options
+        self.me = me.node
+        self.membership = Membership(
+            me: me, seeds: seeds, known: known, options: options.membership, now: now.instant)
+        self.ring = ring
+        self.reachable = [me.node]
+        self.dots = DotSource(node: me.node, floor: recovered.counterFloor, block: options.leaseBlock)
+        // Every life has leased dots further on than the one before, or else started at another time.
+        let life = StableHash.xxh3(recovered.counterFloor, seed: now.wall.milliseconds)
+        self.puts = SlotTable(kind: .put, life: life)
+        self.gets = SlotTable(kind: .get, life: life)
+        self.forwards = SlotTable(kind: .forward, life: life)
+        self.replicas = SlotTable(kind: .replica, life: life)
+        self.heals = SlotTable(kind: .heal, life: life)
+        self.requestLog = RequestLog(entriesMax: options.requestLogMax, age: options.requestLogAge)
+    }
+
+    /// Whether puts can be coordinated: dots are leased. The ring may still be unknown to a node that is joining.
+    package var isServing: Bool { self.dots.isLeased }
+
+    /// Operations in flight.
+    package var inFlight: Int {
+        self.puts.count + self.gets.count + self.forwards.count + self.replicas.count + self.heals.count
+    }
+
+    /// The first step of a life: leases dots and learns the ring from the members known.
+    package mutating func start(at now: Now, into effects: inout [NodeEffect]) {
+        self.leaseDots(into: &effects)
+        self.rebuildRing(into: &effects)
+    }
+
+    /// Takes one input in and appends what follows from it.
+    ///
+    /// - Parameters:
+    ///   - now: both clocks; the monotonic one never goes back.
+    ///   - random: this node's own generator.
+    ///   - effects: a reused buffer; effects are appended in the order they must be carried out.
+    package mutating func step(
+        _ input: NodeInput, at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]
+    ) {
+        switch input {
+        case .client(let address, let request, let timeout):
+            self.onRequest(request, .client(address), timeout: timeout, at: now, into: &effects)
+        case .peer(let node, let message):
+            self.onPeer(node, message, at: now, random: &random, into: &effects)
+        case .storage(let reply):
+            self.onStorage(reply, at: now, into: &effects)
+        case .tick:
+            self.onTick(at: now, random: &random, into: &effects)
+        case .peerUp(let node, let address):
+            if !self.connected.contains(node) { self.connected.append(node) }
+            self.withMembership(into: &effects) { membership, out in
+                membership.onPeerUp(node, address: address, at: now.instant, random: &random, into: &out)
+            }
+        case .peerDown(let node):
+            self.connected.removeAll { $0 == node }
+            self.withMembership(into: &effects) { membership, out in
+                membership.onPeerDown(node, at: now.instant, random: &random, into: &out)
+            }
+            self.giveUpOn(node, at: now, into: &effects)
+        case .drain:
+            guard !self.draining else { return }
+            self.draining = true
+            self.withMembership(into: &effects) { membership, out in membership.stop(into: &out) }
+        }
+        if self.draining { self.noticeDrained(into: &effects) }
+    }
+
+    private mutating func noticeDrained(into effects: inout [NodeEffect]) {
+        guard !self.drained, self.puts.count + self.gets.count + self.forwards.count == 0 else { return }
+        self.drained = true
+        effects.append(.event(.drained))
+    }
+
+    private mutating func onPeer(
+        _ node: NodeID, _ message: PeerMessage, at now: Now, random: inout SeededRandom,
+        into effects: inout [NodeEffect]
+    ) {
+        switch message {
+        case .replicate(let tag, let name, let record):
+            self.onReplicate(from: node, tag, name, record, into: &effects)
+        case .replicated(let tag, let outcome):
+            self.onReplicated(from: node, tag, outcome, at: now, into: &effects)
+        case .fetch(let tag, let name, let whole):
+            self.onFetch(from: node, tag, name, whole: whole, into: &effects)
+        case .fetched(let tag, let outcome):
+            self.onFetched(from: node, tag, outcome, at: now, into: &effects)
+        case .forward(let tag, let timeoutMilliseconds, let request):
+            self.onRequest(
+                request, .peer(node, tag: tag), timeout: .milliseconds(Int64(timeoutMilliseconds)), at: now,
+                into: &effects)
+        case .forwarded(let tag, let response):
+            self.onForwarded(from: node, tag, response, into: &effects)
+        case .membership(let message):
+            self.withMembership(into: &effects) { membership, out in
+                membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
+            }
+        }
+    }
+
+    private mutating func onStorage(_ reply: StorageReply, at now: Now, into effects: inout [NodeEffect]) {
+        let tag = reply.tag.rawValue
+        switch OperationKind(rawValue: tag >> 60) {
+        case .put: self.onOwnWrite(tag, reply.outcome, at: now, into: &effects)
+        case .get: self.onOwnRead(tag, reply.outcome, at: now, into: &effects)
+        case .replica: self.onReplicaWork(tag, reply.outcome, at: now, into: &effects)
+        case .forward, .heal, nil: break
+        }
+    }
+
+    private mutating func onTick(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
+        self.expireOperations(at: now, into: &effects)
+        self.requestLog.expire(at: now.instant)
+        self.leaseDots(into: &effects)
+        guard now.instant >= self.membershipTick else { return }
+        self.membershipTick = now.instant.advanced(by: self.options.membershipTickInterval)
+        self.withMembership(into: &effects) { membership, out in
+            membership.tick(at: now.instant, random: &random, into: &out)
+        }
+    }
+
+    /// Answers whoever asked.
+    func answer(_ target: ReplyTarget, _ response: ClientResponse, into effects: inout [NodeEffect]) {
+        switch target {
+        case .client(let address): effects.append(.reply(address, response))
+        case .peer(let node, let tag): effects.append(.send(node, .forwarded(tag: tag, response)))
+        }
+    }
+
+    /// Whether `node` is alive and connected, so that a request sent to it is likely to be answered.
+    func isReachable(_ node: NodeID) -> Bool {
+        for candidate in self.reachable where candidate == node { return true }
+        return false
+    }
+
+    /// The places of a preference list that can be reached.
+    func reachableSlots(_ owners: ArraySlice<NodeID>) -> SlotSet {
+        var slots = SlotSet()
+        var slot = 0
+        for owner in owners {
+            if self.isReachable(owner) { slots.insert(slot) }
+            slot += 1
+        }
+        return slots
+    }
+
+    /// Lets membership take an input in and carries its effects over into the node's own.
+    private mutating func withMembership(
+        into effects: inout [NodeEffect], _ body: (inout Membership, inout [MembershipEffect]) -> Void
+    ) {
+        self.membershipEffects.removeAll(keepingCapacity: true)
+        body(&self.membership, &self.membershipEffects)
+        var ringChanged = false
+        for effect in self.membershipEffects {
+            switch effect {
+            case .send(let node, let message): effects.append(.send(node, .membership(message)))
+            case .dial(let address): effects.append(.dial(address))
+            case .memberChanged(let node, _, let new): effects.append(.event(.member(node, new)))
+            case .ringChanged: ringChanged = true
+            case .becameNormal: effects.append(.event(.normal))
+            case .persist: effects.append(.persist(self.membership.members))
+            case .duplicateIdentity(let address): effects.append(.event(.duplicateIdentity(address)))
+            }
+        }
+        self.reachable = self.connected.filter { $0 != self.me && self.membership.isAlive($0) } + [self.me]
+        self.reachable.sort()
+        if ringChanged { self.rebuildRing(into: &effects) }
+    }
+
+    private mutating func rebuildRing(into effects: inout [NodeEffect]) {
+        let owners = self.membership.members.filter { $0.state.ownsRanges }
+            .map { RingMember(node: $0.node, weight: $0.weight, zone: $0.zone) }
+        // Members were validated when they came in, so the ring cannot refuse them; if it does, the old ring stands.
+        guard let ring = try? Ring(members: owners, options: self.ring.options), ring != self.ring else { return }
+        self.ring = ring
+        self.ringEpoch += 1
+        effects.append(.event(.ring(hash: ring.hash, members: owners.count)))
+    }
+}

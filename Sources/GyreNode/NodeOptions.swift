@@ -1,0 +1,126 @@
+package import GyreBase
+package import GyreMembership
+package import GyreQuorum
+
+/// Why settings cannot be those of a node; the message names value and limit.
+package enum NodeOptionsError: Error, Equatable, Sendable {
+    /// A setting is outside its range.
+    case outOfRange(setting: StaticString, value: Int, least: Int, most: Int)
+
+    /// Equal when setting and numbers are.
+    package static func == (a: Self, b: Self) -> Bool {
+        switch (a, b) {
+        case (.outOfRange(let s, let v, let l, let m), .outOfRange(let t, let w, let k, let n)):
+            s.description == t.description && v == w && l == k && m == n
+        }
+    }
+}
+
+/// What tunes a node; every limit of architecture §6 that the core enforces is here.
+package struct NodeOptions: Sendable {
+    /// N, R and W.
+    package var quorum: Quorum
+    /// The cluster's name, 1 to 64 bytes.
+    package var cluster: String
+    /// Q, a power of two.
+    package var partitionCount = 1_024
+    /// Largest value a client may put.
+    package var valueBytesMax = 8 << 20
+    /// Most actors in a context that comes from a client.
+    package var contextActorsMax = 64
+    /// Operations in flight, of clients and of peers; more are refused as overloaded.
+    package var inFlightMax = 16_384
+    /// Longest deadline a request may ask for.
+    package var timeoutMost = TimeSpan.seconds(60)
+    /// How often the node wants the time.
+    package var tickInterval = TimeSpan.milliseconds(10)
+    /// How often membership gets the time.
+    package var membershipTickInterval = TimeSpan.milliseconds(50)
+    /// Dots are leased on disk in blocks of this many (architecture D4).
+    package var leaseBlock: UInt64 = 1 << 17
+    /// No read is hedged before this.
+    package var hedgeDelayLeast = TimeSpan.milliseconds(10)
+    /// Finished writes remembered for deduplication, and for how long.
+    package var requestLogMax = 16_384
+    /// How long a finished write is remembered.
+    package var requestLogAge = TimeSpan.seconds(10)
+    /// Corrupt records being healed at once.
+    package var healsMax = 64
+    /// How long one attempt to heal waits for all other replicas.
+    package var healTimeout = TimeSpan.seconds(2)
+    /// How members find each other and notice failures.
+    package var membership = MembershipOptions()
+
+    /// Defaults for a quorum.
+    package init(quorum: Quorum, cluster: String) {
+        self.quorum = quorum
+        self.cluster = cluster
+    }
+
+    /// Checks what the types do not.
+    package func validate() throws(NodeOptionsError) {
+        try Self.check("value bytes", self.valueBytesMax, 1, 64 << 20)
+        try Self.check("in flight", self.inFlightMax, 16, 1 << 20)
+        try Self.check("request log", self.requestLogMax, 1, 1 << 20)
+        try Self.check("lease block", Int(clamping: self.leaseBlock), 16, 1 << 32)
+        try Self.check("cluster name bytes", self.cluster.utf8.count, 1, 64)
+    }
+
+    private static func check(
+        _ setting: StaticString, _ value: Int, _ least: Int, _ most: Int
+    ) throws(NodeOptionsError) {
+        if value < least || value > most {
+            throw .outOfRange(setting: setting, value: value, least: least, most: most)
+        }
+    }
+}
+
+/// What a node counts about itself since it started; plain numbers, read by status and metrics.
+package struct NodeCounters: Sendable, Equatable {
+    /// Puts and deletes coordinated here that were stored.
+    package var writesStored: UInt64 = 0
+    /// Puts and deletes coordinated here that missed W.
+    package var writesUnknown: UInt64 = 0
+    /// Gets coordinated here that were answered.
+    package var readsAnswered: UInt64 = 0
+    /// Operations refused because too few replicas could be reached.
+    package var unavailable: UInt64 = 0
+    /// Operations refused because a limit was reached.
+    package var overloaded: UInt64 = 0
+    /// Operations that ran out of time.
+    package var timeouts: UInt64 = 0
+    /// Operations handed to an owner.
+    package var forwards: UInt64 = 0
+    /// Records sent to stale replicas after a get.
+    package var readRepairs: UInt64 = 0
+    /// Extra replicas asked because one was slow.
+    package var hedges: UInt64 = 0
+    /// Writes answered from memory because the request had been seen.
+    package var deduplicated: UInt64 = 0
+    /// Corrupt records found on the own disk.
+    package var corruptRecords: UInt64 = 0
+    /// Corrupt records rewritten from other replicas.
+    package var healed: UInt64 = 0
+    /// Messages from peers that made no sense.
+    package var malformedMessages: UInt64 = 0
+    /// Writes of other coordinators made durable here.
+    package var replicaWrites: UInt64 = 0
+    /// Reads of other coordinators answered here.
+    package var replicaReads: UInt64 = 0
+
+    /// All zero.
+    package init() {}
+
+    /// Names and values, in a fixed order.
+    package var named: [(name: String, value: UInt64)] {
+        [
+            ("corrupt_records", self.corruptRecords), ("deduplicated", self.deduplicated),
+            ("forwards", self.forwards), ("healed", self.healed), ("hedges", self.hedges),
+            ("malformed_messages", self.malformedMessages), ("overloaded", self.overloaded),
+            ("read_repairs", self.readRepairs), ("reads_answered", self.readsAnswered),
+            ("replica_reads", self.replicaReads), ("replica_writes", self.replicaWrites),
+            ("timeouts", self.timeouts), ("unavailable", self.unavailable),
+            ("writes_stored", self.writesStored), ("writes_unknown", self.writesUnknown),
+        ]
+    }
+}

@@ -1,0 +1,92 @@
+/// Which table an operation's tag belongs to.
+enum OperationKind: UInt64 {
+    case put = 1
+    case get, forward, replica, heal
+}
+
+/// Operations in flight, found by tag without hashing; a tag is never used twice while it could still be answered.
+///
+/// A tag is kind (4 bits), generation (28 bits) and index (32 bits). A slot's generation moves on when it is freed, so
+/// an answer that comes too late finds nothing. It begins anywhere, so that an answer to an earlier life of the node finds
+/// nothing either: a peer whose disk is slow sends it over the connection of the next life, and counting it there would
+/// acknowledge a write that nobody has. Tag 0 is never given out: it means "no answer wanted".
+struct SlotTable<Operation> {
+    private struct Slot {
+        var generation: UInt64
+        var operation: Operation?
+    }
+
+    private let kind: OperationKind
+    private let firstGeneration: UInt64
+    private var slots: [Slot] = []
+    private var free: [Int] = []
+
+    /// How many operations are in flight.
+    var count: Int { self.slots.count - self.free.count }
+
+    /// An empty table; `life` is a number that no other life of the node is likely to have.
+    init(kind: OperationKind, life: UInt64) {
+        self.kind = kind
+        self.firstGeneration = life % 0xFFF_FFFF + 1
+    }
+
+    /// Keeps `operation` and returns its tag.
+    mutating func insert(_ operation: Operation) -> UInt64 {
+        let index: Int
+        if let reused = self.free.popLast() {
+            index = reused
+        } else {
+            index = self.slots.count
+            self.slots.append(Slot(generation: self.firstGeneration))
+        }
+        assert(self.slots[index].operation == nil, "slot \(index) is in use")
+        self.slots[index].operation = operation
+        return self.tag(index)
+    }
+
+    /// Where the operation with `tag` lies, or nil when it is over or never was.
+    func index(of tag: UInt64) -> Int? {
+        let index = Int(tag & 0xFFFF_FFFF)
+        guard tag >> 60 == self.kind.rawValue, index < self.slots.count,
+            self.slots[index].generation == (tag >> 32) & 0xFFF_FFFF, self.slots[index].operation != nil
+        else { return nil }
+        return index
+    }
+
+    /// The tag of the operation at `index`.
+    func tag(_ index: Int) -> UInt64 {
+        self.kind.rawValue << 60 | self.slots[index].generation << 32 | UInt64(index)
+    }
+
+    /// The operation at `index`, which must be in use; changed in place, because taking it out and putting it back would
+    /// move some 300 bytes twice for every look at it.
+    subscript(_ index: Int) -> Operation {
+        // A free slot here is a bug of the node, and the trap of `!` says so.
+        _read {
+            // swift-format-ignore: NeverForceUnwrap
+            yield self.slots[index].operation!
+        }
+        _modify {
+            // swift-format-ignore: NeverForceUnwrap
+            yield &self.slots[index].operation!
+        }
+    }
+
+    /// Ends the operation at `index` and returns it.
+    mutating func remove(_ index: Int) -> Operation {
+        guard let operation = self.slots[index].operation.take() else {
+            preconditionFailure("slot \(index) is free")
+        }
+        self.slots[index].generation = self.slots[index].generation % 0xFFF_FFFF + 1
+        self.free.append(index)
+        return operation
+    }
+
+    /// Places in use, lowest first, appended to `found`; walks all slots ever used at once.
+    func indices(into found: inout [Int], where matches: (Operation) -> Bool) {
+        if self.count == 0 { return }
+        for index in self.slots.indices {
+            if let operation = self.slots[index].operation, matches(operation) { found.append(index) }
+        }
+    }
+}

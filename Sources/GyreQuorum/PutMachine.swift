@@ -1,0 +1,62 @@
+/// Counts who has a write on disk (Dynamo §4.5; decision D10: W counts distinct nodes, the coordinator's disk as one).
+///
+/// Each replica is a slot of the preference list, so one replica that answers twice counts once.
+/// Answers once: after a verdict other than `pending`, every further input yields `pending`.
+/// Pure value; not shared between threads.
+package struct PutMachine: Sendable {
+    /// What the coordinator knows so far.
+    package enum Verdict: Equatable, Sendable {
+        /// Neither W acknowledgements yet, nor the certainty that they cannot come.
+        case pending
+        /// At least W distinct replicas have it durable.
+        case stored(acks: Int)
+        /// W can no longer be reached, or not in time. `acks` replicas have it, so it may yet take effect.
+        case unknown(acks: Int)
+    }
+
+    /// W.
+    package let needed: Int
+    /// Replicas that have it durable.
+    package private(set) var acked = SlotSet()
+    /// Replicas that may still answer.
+    package private(set) var waiting: SlotSet
+    private var answered = false
+
+    /// Waits for `needed` of the `replicas` of a key.
+    package init(replicas: SlotSet, needed: Int) {
+        precondition(needed >= 1, "W of \(needed)")
+        self.waiting = replicas
+        self.needed = needed
+    }
+
+    /// The replica at `slot` has the write on its disk.
+    package mutating func onAck(_ slot: Int) -> Verdict {
+        self.waiting.remove(slot)
+        self.acked.insert(slot)
+        return self.verdict(expired: false)
+    }
+
+    /// The replica at `slot` refused the write or can no longer be reached.
+    package mutating func onFailure(_ slot: Int) -> Verdict {
+        self.waiting.remove(slot)
+        return self.verdict(expired: false)
+    }
+
+    /// The deadline has passed.
+    package mutating func onDeadline() -> Verdict { self.verdict(expired: true) }
+
+    private mutating func verdict(expired: Bool) -> Verdict {
+        assert(self.acked.subtracting(self.waiting) == self.acked, "an acknowledged replica is waited for")
+        if self.answered { return .pending }
+        let acks = self.acked.count
+        if acks >= self.needed {
+            self.answered = true
+            return .stored(acks: acks)
+        }
+        if expired || acks + self.waiting.count < self.needed {
+            self.answered = true
+            return .unknown(acks: acks)
+        }
+        return .pending
+    }
+}

@@ -1,0 +1,230 @@
+import Glibc
+package import GyreBase
+import GyreLevelDB
+package import GyreMembership
+import GyreNode
+import GyreStorage
+package import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A running node: its data directory, its disk threads, its event loop and its listener.
+///
+/// Sendable: the shell is only touched on its loop; everything else is safe from any thread.
+package final class GyreServer: Sendable {
+    /// Who the node is.
+    package let node: NodeID
+    /// Where the node listens, with the port it got.
+    package let listen: PeerAddress
+    private let disk: Mutex<Disk?>
+    private let group: MultiThreadedEventLoopGroup
+    private let loop: any EventLoop
+    private let shell: ShellBox
+    private let listener: any Channel
+    private let ended: EventLoopFuture<Void>
+
+    /// What holds the lock and the files, dropped together when the server closes.
+    private struct Disk: Sendable {
+        let directory: DataDirectory
+        let storage: StorageThreads
+    }
+
+    /// The shell's place; filled on the loop once the disk has been read.
+    typealias ShellBox = NIOLoopBoundBox<NodeShell?>
+
+    /// Opens the data directory, listens, and starts the node; returns once it can be reached.
+    ///
+    /// Blocks the calling thread while the store is opened. On failure nothing is left running.
+    package static func start(
+        _ options: ServerOptions, limits: ShellLimits = ShellLimits(), log: Logger
+    ) async throws(ServerError) -> GyreServer {
+        try options.validate()
+        Self.raiseDescriptorLimit()
+        let directory = try Self.openDirectory(options, log)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            return try await GyreServer(options, limits, directory, group, log)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private init(
+        _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory,
+        _ group: MultiThreadedEventLoopGroup, _ log: Logger
+    ) async throws(ServerError) {
+        let loop = group.next()
+        let shell = ShellBox.makeEmptyBox(valueType: NodeShell.self, eventLoop: loop)
+        let ended = loop.makePromise(of: Void.self)
+        self.group = group
+        self.loop = loop
+        self.shell = shell
+        self.ended = ended.futureResult
+        self.node = directory.identity.node
+        do {
+            self.listener = try await Self.bind(options.listen, loop, shell, limits)
+        } catch {
+            ended.succeed()
+            throw .cannotListen(Self.explanation(error, options.listen))
+        }
+        let port = self.listener.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? options.listen.port
+        let listen = PeerAddress(host: options.listen.host, port: port)
+        self.listen = listen
+        do {
+            let storage = try StorageThreads(
+                directory.engine,
+                onReplies: { replies in loop.execute { shell.value?.onStorage(replies) } },
+                onFailure: { failure in loop.execute { shell.value?.onStorageFailure(failure) } })
+            self.disk = Mutex(Disk(directory: directory, storage: storage))
+            try await loop.flatSubmit {
+                do {
+                    let made = try Self.makeShell(options, limits, directory, listen: listen, storage, loop, ended, log)
+                    shell.value = made
+                    return made.start()
+                } catch {
+                    return loop.makeFailedFuture(error)
+                }
+            }.get()
+            // Nobody was accepted until here, because there was nobody to talk to.
+            try await self.listener.setOption(.autoRead, value: true).get()
+        } catch {
+            try? await self.listener.close()
+            ended.succeed()
+            throw (error as? ServerError) ?? .storage("\(error)")
+        }
+    }
+
+    // MARK: - Stop
+
+    /// Stops accepting, refuses what is new, finishes what is in flight within `ShellLimits.drainTimeout`. Returns at once.
+    package func beginStop() {
+        self.listener.close(promise: nil)
+        let shell = self.shell
+        self.loop.execute { shell.value?.beginStop() }
+    }
+
+    /// Waits until a stop is complete; throws when the disk failed.
+    package func waitUntilStopped() async throws { try await self.ended.get() }
+
+    /// Lets go of disk and threads; the last thing done with a server.
+    package func close() async {
+        let disk = self.disk.withLock { disk in
+            defer { disk = nil }
+            return disk
+        }
+        disk?.storage.close()
+        let shell = self.shell
+        try? await self.loop.submit { shell.value = nil }.get()
+        try? await self.group.shutdownGracefully()
+    }
+
+    /// A graceful stop from beginning to end.
+    package func stop() async throws {
+        self.beginStop()
+        try await self.waitUntilStopped()
+        await self.close()
+    }
+}
+
+// MARK: - Parts of the start
+
+extension GyreServer {
+    /// Opens and locks the data directory, and tells whoever reads the log when the node is not who it was.
+    private static func openDirectory(_ options: ServerOptions, _ log: Logger) throws(ServerError) -> DataDirectory {
+        var settings = LevelDBOptions()
+        settings.durability =
+            switch options.durability {
+            case .always: .always
+            case .interval: .interval
+            case .none: .none
+            }
+        let directory: DataDirectory
+        do throws(DataDirectoryError) {
+            directory = try DataDirectory(
+                path: options.dataDirectory, cluster: options.cluster, name: options.name, options: settings)
+        } catch { throw .storage("\(error)") }
+        switch directory.origin {
+        case .kept, .created: break
+        case .storeWasLost(let previous):
+            log.warning("store was lost, node takes a new identity", metadata: ["previous": "\(previous)"])
+        case .identityWasLost: log.warning("identity was lost, node takes a new one over the objects it holds")
+        }
+        return directory
+    }
+
+    /// Listens, without accepting anybody yet.
+    private static func bind(
+        _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
+    ) async throws -> any Channel {
+        try await ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 1_024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.autoRead, value: false)
+            .serverChannelInitializer { channel in
+                // Without descriptors left, accepting is tried again a little later instead of in a busy loop.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(
+                .writeBufferWaterMark,
+                value: .init(low: limits.clientOutputPauseBytes / 2, high: limits.clientOutputPauseBytes)
+            )
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let shell = shell.value else { throw ChannelError.ioOnClosedChannel }
+                    try channel.pipeline.syncOperations.addHandler(shell.makeConnection())
+                }
+            }
+            .bind(host: address.host, port: Int(address.port)).get()
+    }
+
+    private static func makeShell(
+        _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory, listen: PeerAddress,
+        _ storage: StorageThreads, _ loop: any EventLoop, _ ended: EventLoopPromise<Void>, _ log: Logger
+    ) throws -> NodeShell {
+        var log = log
+        log[metadataKey: "name"] = "\(options.name)"
+        let me = try MemberRecord(
+            node: directory.identity.node, name: options.name, address: options.advertise ?? listen, zone: options.zone,
+            weight: options.weight, softwareVersion: gyreVersion
+        ).validated()
+        let recovered = directory.engine.recovered
+        let known = recovered.members.flatMap(MembersDocument.decoded)
+        if recovered.members != nil, known == nil { log.warning("kept members are unreadable, asking the seeds") }
+        let clock = ShellClock()
+        let node = try Node(
+            options: options.makeNodeOptions(), me: me, seeds: options.seeds, known: known ?? [], recovered: recovered,
+            now: clock.now)
+        let identity = ShellIdentity(
+            node: directory.identity.node, address: me.address, cluster: options.cluster,
+            partitionCount: UInt32(options.partitionCount), replicas: UInt8(options.replicas))
+        return NodeShell(
+            node: node, identity: identity, limits: limits, clock: clock,
+            random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, ended: ended, log: log,
+            submit: { requests in storage.submit(requests) == .queued })
+    }
+
+    private static func explanation(_ error: any Error, _ address: PeerAddress) -> String {
+        guard let error = error as? IOError else { return "cannot listen on \(address): \(error)" }
+        switch error.errnoCode {
+        case EADDRINUSE: return "\(address) is in use by another process; choose another --listen, or stop that one"
+        case EACCES: return "may not listen on \(address); choose a port above 1023"
+        case EADDRNOTAVAIL: return "\(address) is no address of this machine; choose another --listen"
+        default: return "cannot listen on \(address): \(error)"
+        }
+    }
+
+    /// Ten thousand connections need more descriptors than a shell usually grants; the hard limit is left alone.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = min(limit.rlim_max, 1 << 20)
+        _ = setrlimit(resource, &limit)
+    }
+}

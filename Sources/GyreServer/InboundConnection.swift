@@ -1,0 +1,336 @@
+import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreWire
+import Logging
+import NIOCore
+
+/// A connection that somebody opened to this node: a client, or a peer that speaks and is answered elsewhere.
+///
+/// Confined to the shell's loop. The first frame must be a `Hello`; what cannot be read is counted, answered with a reason
+/// where that is possible, and ends this connection only.
+final class InboundConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Who is on the other side, as far as is known.
+    private enum Phase {
+        case handshake
+        case client
+        case peer(NodeID)
+        case closed
+    }
+
+    /// A request that is not answered yet.
+    private struct InFlight {
+        let tag: UInt64
+        let bytes: Int
+        let started: Instant
+        let operation: OperationLabel
+    }
+
+    /// The number that answers carry.
+    let id: UInt64
+    private let shell: NodeShell
+    private var context: ChannelHandlerContext?
+    private var decoder = FrameDecoder()
+    private var phase = Phase.handshake
+    private var output = ByteBuffer()
+    private var isDirty = false
+    private var isClosing = false
+    private var readsPaused = false
+    private var inFlight: [InFlight?] = []
+    private var freeSlots: [Int] = []
+    private var inFlightCount = 0
+    private var requestBytes = 0
+    /// How long an answer is likely to be: the recent ones decide how many more may be asked for.
+    private var answerBytesExpected = 64 << 10
+
+    init(id: UInt64, shell: NodeShell) {
+        self.id = id
+        self.shell = shell
+    }
+
+    // MARK: - The channel
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.shell.counters.connectionsAccepted += 1
+        // Peers have room above what clients may take, so that a flood of clients does not part the cluster.
+        if self.shell.connections.count > self.shell.limits.connectionsMax + self.shell.limits.peerConnectionsMax {
+            self.refuseConnection()
+        }
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.phase = .closed
+        self.shell.requestBytes -= self.requestBytes
+        self.requestBytes = 0
+        self.shell.connections.remove(self.id)
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !self.isClosing else { return }
+        self.shell.readClock()
+        self.decoder.append(self.unwrapInboundIn(data))
+        self.readFrames()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { self.resumeReading() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A reset or a broken pipe: the other side is gone, which is no news worth a line.
+        context.close(promise: nil)
+    }
+
+    // MARK: - Frames
+
+    private func readFrames() {
+        do {
+            while !self.isClosing {
+                guard self.hasRoom else { return self.pauseReading() }
+                guard let frame = try self.decoder.next() else { return }
+                self.onFrame(frame)
+            }
+        } catch {
+            self.shell.counters.framesRejected += 1
+            self.shell.notice("frame rejected", ["error": "\(error)", "remote": "\(self.remote)"])
+            self.refuse("unreadable frame: \(error)")
+        }
+    }
+
+    private func onFrame(_ frame: Frame) {
+        switch (self.phase, frame) {
+        case (.handshake, .hello(let hello)): self.onHello(hello)
+        case (.client, .request(let tag, let timeout, let request)):
+            self.onRequest(tag, timeout: .milliseconds(Int64(timeout)), request)
+        case (.peer(let node), .peer(let message)): self.shell.deliver(.peer(node, message))
+        case (.closed, _): break
+        case (.handshake, _), (.client, _), (.peer, _):
+            self.shell.counters.framesRejected += 1
+            self.shell.notice("frame out of place", ["remote": "\(self.remote)"])
+            self.refuse("a frame that has no place in this conversation")
+        }
+    }
+
+    private func onRequest(_ tag: UInt64, timeout: TimeSpan, _ request: ClientRequest) {
+        var bytes = 0
+        if case .put(let put) = request { bytes = put.value.readableBytes }
+        let entry = InFlight(
+            tag: tag, bytes: bytes, started: self.shell.now.instant, operation: OperationLabel(request))
+        let slot: Int
+        if let free = self.freeSlots.popLast() {
+            slot = free
+            self.inFlight[slot] = entry
+        } else {
+            slot = self.inFlight.count
+            self.inFlight.append(entry)
+        }
+        self.inFlightCount += 1
+        self.requestBytes += bytes
+        self.shell.requestBytes += bytes
+        let address = ReplyAddress(connection: self.id, request: UInt64(slot))
+        guard self.shell.requestBytes <= self.shell.limits.requestBytesMax else {
+            return self.reply(.failed(.overloaded), to: address.request)
+        }
+        self.shell.deliver(.client(address, request, timeout: timeout))
+    }
+
+    /// Appends the answer to the output of this turn.
+    func reply(_ response: ClientResponse, to request: UInt64) {
+        guard let slot = Int(exactly: request), slot < self.inFlight.count, let entry = self.inFlight[slot] else {
+            assertionFailure("answer to request \(request), which is not in flight")
+            return
+        }
+        self.inFlight[slot] = nil
+        self.freeSlots.append(slot)
+        self.inFlightCount -= 1
+        self.requestBytes -= entry.bytes
+        self.shell.requestBytes -= entry.bytes
+        let before = self.output.readableBytes
+        defer {
+            let bytes = self.output.readableBytes - before
+            self.answerBytesExpected = max(bytes, self.answerBytesExpected - self.answerBytesExpected / 4)
+        }
+        let span = self.shell.now.instant.since(entry.started)
+        self.shell.counters.record(entry.operation, OutcomeLabel(response), took: span)
+        if case .status(let report) = response {
+            self.append(.response(tag: entry.tag, .status(self.shell.completed(report))))
+        } else {
+            do {
+                try FrameEncoder.encode(response, tag: entry.tag, into: &self.output)
+                self.markDirty()
+            } catch {
+                self.shell.counters.framesUnsendable += 1
+                self.append(.response(tag: entry.tag, .failed(.tooLarge(limit: UInt64(WireLimits.frameBytesMax)))))
+            }
+        }
+    }
+
+    private func append(_ frame: Frame) {
+        do {
+            try FrameEncoder.encode(frame, into: &self.output)
+            self.markDirty()
+        } catch {
+            self.shell.counters.framesUnsendable += 1
+        }
+    }
+
+    private func markDirty() {
+        guard !self.isDirty else { return }
+        self.isDirty = true
+        self.shell.markDirty(self)
+    }
+
+    /// Writes what this turn produced; then the turn's room may be used for more requests.
+    func flush() {
+        self.isDirty = false
+        guard let context = self.context else { return }
+        if self.isClosing {
+            let last = self.output
+            self.output = ByteBuffer()
+            // Closing at once would throw away what the socket did not take yet.
+            context.writeAndFlush(self.wrapOutboundOut(last)).assumeIsolated().whenComplete { _ in
+                context.close(promise: nil)
+            }
+            return
+        }
+        if self.output.readableBytes > 0 {
+            context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
+            self.output.clear()
+        }
+        self.checkOutputCap(context)
+        self.resumeReading()
+    }
+
+    // MARK: - Back pressure
+
+    /// Whether one more request may be read: in number, in bytes, and in what its answer is likely to add.
+    private var hasRoom: Bool {
+        let limits = self.shell.limits
+        guard self.inFlightCount < limits.requestsInFlightMax, self.context?.channel.isWritable ?? false else {
+            return false
+        }
+        if self.inFlightCount == 0 { return self.output.readableBytes < limits.clientOutputPauseBytes }
+        return self.requestBytes < limits.requestBytesPause
+            && self.output.readableBytes + self.inFlightCount * self.answerBytesExpected < limits.clientOutputPauseBytes
+    }
+
+    private func pauseReading() {
+        guard !self.readsPaused else { return }
+        self.readsPaused = true
+        try? self.context?.channel.syncOptions?.setOption(.autoRead, value: false)
+    }
+
+    private func resumeReading() {
+        guard self.readsPaused, !self.isClosing, self.hasRoom else { return }
+        self.readsPaused = false
+        self.shell.readClock()
+        self.readFrames()
+        if !self.readsPaused { try? self.context?.channel.syncOptions?.setOption(.autoRead, value: true) }
+    }
+
+    /// Closes a connection whose client asks and never reads the answers.
+    private func checkOutputCap(_ context: ChannelHandlerContext) {
+        guard !context.channel.isWritable else { return }
+        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        guard waiting > self.shell.limits.clientOutputBytesMax else { return }
+        self.shell.counters.slowReaders += 1
+        self.shell.notice("client does not read its answers", ["bytes": "\(waiting)", "remote": "\(self.remote)"])
+        self.isClosing = true
+        context.close(promise: nil)
+    }
+
+    // MARK: - Handshake
+
+    private func onHello(_ hello: Hello) {
+        let identity = self.shell.identity
+        guard hello.protocolVersion >= 1 else { return self.refuseHandshake("protocol version 0 is none") }
+        switch hello.role {
+        case .client:
+            if self.shell.connections.count > self.shell.limits.connectionsMax { return self.refuseConnection() }
+            guard hello.cluster.isEmpty || hello.cluster == identity.cluster else {
+                return self.refuseHandshake(
+                    "this node belongs to cluster '\(identity.cluster)', not to '\(hello.cluster)'")
+            }
+            self.phase = .client
+        case .peer(let node, _, let partitionCount, let replicas):
+            if let reason = self.difference(hello.cluster, partitionCount, replicas) {
+                return self.refuseHandshake(reason)
+            }
+            if node == identity.node {
+                let isLoop = self.shell.isOwnDial(from: self.context?.remoteAddress)
+                guard isLoop else {
+                    self.shell.notice(
+                        "another process uses this node's identity", ["remote": "\(self.remote)"], level: .error)
+                    return self.refuseHandshake("node \(node) is this node; two processes use one identity")
+                }
+            }
+            self.phase = .peer(node)
+        }
+        self.decoder.completeHandshake()
+        let version = min(hello.protocolVersion, WireLimits.protocolVersion)
+        self.append(
+            .helloReply(.welcome(protocolVersion: version, cluster: identity.cluster, node: identity.node)))
+    }
+
+    /// What a peer has set differently, in words that name both.
+    private func difference(_ cluster: String, _ partitionCount: UInt32, _ replicas: UInt8) -> String? {
+        let identity = self.shell.identity
+        if cluster != identity.cluster { return "cluster '\(cluster)' there, '\(identity.cluster)' here" }
+        if partitionCount != identity.partitionCount {
+            return "\(partitionCount) partitions there, \(identity.partitionCount) here"
+        }
+        if replicas != identity.replicas { return "\(replicas) replicas there, \(identity.replicas) here" }
+        return nil
+    }
+
+    private func refuseConnection() {
+        self.shell.counters.connectionsRefused += 1
+        self.refuse("\(self.shell.limits.connectionsMax) connections are open; try another node")
+    }
+
+    private func refuseHandshake(_ reason: String) {
+        self.shell.counters.handshakesRefused += 1
+        self.shell.notice("handshake refused", ["reason": "\(reason)", "remote": "\(self.remote)"])
+        self.refuse(reason)
+    }
+
+    /// Ends the connection if it has not introduced itself.
+    func handshakeTimedOut() {
+        guard case .handshake = self.phase, !self.isClosing else { return }
+        self.refuseHandshake("no hello within \(self.shell.limits.handshakeTimeout.wholeMilliseconds) ms")
+    }
+
+    // MARK: - End
+
+    /// Says why, in the form that fits the phase, and closes once that is written.
+    private func refuse(_ reason: String) {
+        switch self.phase {
+        case .handshake: self.append(.helloReply(.refused(reason: reason)))
+        // No request can be named, so the tag is one that no client uses.
+        case .client: self.append(.response(tag: .max, .failed(.badRequest(reason))))
+        case .peer, .closed: break
+        }
+        self.isClosing = true
+        self.decoder = FrameDecoder()
+        self.markDirty()
+    }
+
+    /// Closes after what is already to be written.
+    func close() {
+        self.isClosing = true
+        self.flush()
+    }
+
+    private var remote: String { self.context?.remoteAddress?.description ?? "unknown" }
+}

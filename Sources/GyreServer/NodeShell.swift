@@ -1,0 +1,351 @@
+import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreStorage
+import GyreWire
+import Logging
+import NIOCore
+
+/// What every handshake of this node says and checks.
+struct ShellIdentity: Sendable {
+    /// This node.
+    let node: NodeID
+    /// Where others reach it.
+    let address: PeerAddress
+    /// The cluster's name.
+    let cluster: String
+    /// Q.
+    let partitionCount: UInt32
+    /// N.
+    let replicas: UInt8
+}
+
+/// The world around one `Node`: turns bytes, disk answers and time into inputs, and effects into bytes and disk work.
+///
+/// Confined to `loop`. Everything that one turn of the loop produces leaves at its end: one batch to the disk, one write
+/// a connection (architecture D14). A process may run several shells, each on its own loop (D16).
+final class NodeShell {
+    let loop: any EventLoop
+    let limits: ShellLimits
+    let identity: ShellIdentity
+    /// The logger of the node, with its name.
+    let log: Logger
+    /// What happened so far.
+    var counters = ShellCounters()
+    /// Keeps a flood of bad connections from becoming a flood of lines.
+    var notices: NoticeGate
+
+    private var node: Node
+    private var random: SeededRandom
+    private var clock: ShellClock
+    private var effects: [NodeEffect] = []
+    private var isStepping = false
+    private var inputsWaiting: [NodeInput] = []
+
+    private let submit: ([StorageRequest]) -> Bool
+    private var storageBatch: [StorageRequest] = []
+    private(set) var storageInFlight = 0
+
+    var connections = ConnectionTable()
+    /// Bytes of all values that clients are putting at the moment.
+    var requestBytes = 0
+    /// Outbound links by address, from the dial on.
+    var linksByAddress: [PeerAddress: PeerLink] = [:]
+    /// Outbound links by node, from the welcome on.
+    var links: [NodeID: PeerLink] = [:]
+    private var dirtyConnections: [InboundConnection] = []
+    private var dirtyLinks: [PeerLink] = []
+    private var flushIsScheduled = false
+
+    private var tickTask: RepeatedTask?
+    private var sampleTask: RepeatedTask?
+    private var stop: StopState?
+    private var metrics = ServerMetrics()
+    private let ended: EventLoopPromise<Void>
+    private let serving: EventLoopPromise<Void>
+    private var isServing = false
+
+    private struct StopState {
+        let deadline: Instant
+        var drainedAt: Instant?
+        var isComplete = false
+    }
+
+    /// A shell that does nothing until `start`.
+    ///
+    /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `ended` is fulfilled when a
+    /// stop is complete and failed when the disk fails.
+    init(
+        node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
+        loop: any EventLoop, ended: EventLoopPromise<Void>, log: Logger, submit: @escaping ([StorageRequest]) -> Bool
+    ) {
+        self.node = node
+        self.identity = identity
+        self.limits = limits
+        self.clock = clock
+        self.random = random
+        self.loop = loop
+        self.log = log
+        self.submit = submit
+        self.notices = NoticeGate(perSecondMax: limits.noticesPerSecondMax)
+        self.ended = ended
+        self.serving = loop.makePromise()
+        self.effects.reserveCapacity(64)
+    }
+
+    /// The time of the event being handled.
+    var now: Now { self.clock.now }
+
+    /// Whether a stop was asked for.
+    var isStopping: Bool { self.stop != nil }
+
+    /// The first step of the node's life, and its timers. The future is fulfilled when the first dots are leased: a client
+    /// that is let in before would have its put refused.
+    func start() -> EventLoopFuture<Void> {
+        self.loop.preconditionInEventLoop()
+        self.clock.synchronize()
+        self.node.start(at: self.now, into: &self.effects)
+        self.carryOutAll()
+        let bound = NIOLoopBound(self, eventLoop: self.loop)
+        let interval = TimeAmount.nanoseconds(self.node.options.tickInterval.nanoseconds)
+        self.tickTask = self.loop.scheduleRepeatedTask(initialDelay: .zero, delay: interval) { _ in bound.value.onTick()
+        }
+        self.sampleTask = self.loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            bound.value.onSecond()
+        }
+        return self.serving.futureResult
+    }
+
+    // MARK: - Inputs
+
+    /// Reads the clock; wanted once per event, before the inputs that it brings.
+    func readClock() { self.clock.read() }
+
+    /// Lets the node take one input in and carries its effects out. Safe to call from within an effect: the input waits.
+    func deliver(_ input: NodeInput) {
+        guard !self.isStepping else {
+            self.inputsWaiting.append(input)
+            return
+        }
+        self.node.step(input, at: self.clock.now, random: &self.random, into: &self.effects)
+        self.carryOutAll()
+    }
+
+    /// The disk has answered; one call a batch.
+    func onStorage(_ replies: [StorageReply]) {
+        self.readClock()
+        self.storageInFlight -= replies.count
+        for reply in replies { self.deliver(.storage(reply)) }
+        if !self.isServing { self.noticeServing() }
+    }
+
+    private func noticeServing() {
+        guard self.node.isServing else { return }
+        self.isServing = true
+        // The first look at the time makes a node that has nobody to join a normal member.
+        self.deliver(.tick)
+        self.serving.succeed()
+    }
+
+    /// The disk failed: nothing is acknowledged any more, since it answers no more, and the process must end (D13).
+    func onStorageFailure(_ failure: StorageFailure) {
+        self.log.critical("storage failed", metadata: ["reason": "\(failure)"])
+        self.finish(.failure(ServerError.storage("storage failed: \(failure)")))
+    }
+
+    private func onTick() {
+        self.clock.synchronize()
+        self.deliver(.tick)
+        if !self.flushIsScheduled { self.submitBatch() }
+        for connection in self.connections.takeHandshakesOverdue(at: self.now.instant) {
+            connection.handshakeTimedOut()
+        }
+        self.continueStop()
+    }
+
+    private func onSecond() {
+        self.metrics.sample(&self.counters, node: self.node.counters, connections: self.connections.count)
+        let suppressed = self.notices.beginSecond()
+        if suppressed > 0 { self.log.notice("further notices left out", metadata: ["count": "\(suppressed)"]) }
+    }
+
+    // MARK: - Effects
+
+    private func carryOutAll() {
+        self.isStepping = true
+        while true {
+            for effect in self.effects { self.carryOut(effect) }
+            self.effects.removeAll(keepingCapacity: true)
+            if self.inputsWaiting.isEmpty { break }
+            let input = self.inputsWaiting.removeFirst()
+            self.node.step(input, at: self.clock.now, random: &self.random, into: &self.effects)
+        }
+        self.isStepping = false
+    }
+
+    private func carryOut(_ effect: NodeEffect) {
+        switch effect {
+        case .reply(let address, let response):
+            self.connections[address.connection]?.reply(response, to: address.request)
+        case .send(let node, let message):
+            guard let link = self.links[node], link.send(message) else {
+                self.counters.peerMessagesDropped += 1
+                return
+            }
+        case .store(let request): self.store(request)
+        case .persist(let members):
+            // The node waits for no answer to this one; its tag is none of the node's.
+            guard let document = MembersDocument.encoded(members) else { return }
+            self.store(.keep(StorageTag(rawValue: .max), document: .members, document))
+        case .dial(let address): self.dial(address)
+        case .event(let event): self.onEvent(event)
+        }
+    }
+
+    private func store(_ request: StorageRequest) {
+        self.storageBatch.append(request)
+        self.scheduleFlush()
+    }
+
+    /// Notes that `connection` has output; it leaves at the end of the turn.
+    func markDirty(_ connection: InboundConnection) {
+        self.dirtyConnections.append(connection)
+        self.scheduleFlush()
+    }
+
+    /// Notes that `link` has output; it leaves at the end of the turn.
+    func markDirty(_ link: PeerLink) {
+        self.dirtyLinks.append(link)
+        self.scheduleFlush()
+    }
+
+    private func scheduleFlush() {
+        guard !self.flushIsScheduled else { return }
+        self.flushIsScheduled = true
+        // Tasks run after all sockets that were ready in this turn, so this is where the turn ends.
+        self.loop.assumeIsolated().execute { self.flush() }
+    }
+
+    private func flush() {
+        self.flushIsScheduled = false
+        self.submitBatch()
+        // What becomes dirty while writing waits for the next turn.
+        let links = self.dirtyLinks
+        self.dirtyLinks.removeAll(keepingCapacity: true)
+        for link in links { link.flush() }
+        let connections = self.dirtyConnections
+        self.dirtyConnections.removeAll(keepingCapacity: true)
+        for connection in connections { connection.flush() }
+    }
+
+    private func submitBatch() {
+        // A full queue takes the whole batch at one of the next ticks; the node's own limits keep that from happening.
+        guard !self.storageBatch.isEmpty, self.submit(self.storageBatch) else { return }
+        let count = self.storageBatch.count
+        self.storageInFlight += count
+        self.counters.storageBatches &+= 1
+        self.counters.storageRequests &+= UInt64(count)
+        self.storageBatch = []
+        self.storageBatch.reserveCapacity(count)
+    }
+
+    // MARK: - Events
+
+    private func onEvent(_ event: NodeEvent) {
+        switch event {
+        case .normal:
+            self.log.info("node is a normal member")
+        case .member(let node, let liveness):
+            self.log.notice("member changed", metadata: ["member": "\(node)", "liveness": "\(liveness)"])
+        case .ring(let hash, let members):
+            self.log.info("ring changed", metadata: ["hash": "\(hexadecimal(hash))", "members": "\(members)"])
+        case .corruptRecord(let token):
+            self.log.warning("corrupt record found, fetching it from other replicas", metadata: ["token": "\(token)"])
+        case .healed(let token):
+            self.log.notice("corrupt record healed", metadata: ["token": "\(token)"])
+        case .dotClash(let token):
+            self.log.error("one dot names two values", metadata: ["token": "\(token)"])
+        case .duplicateIdentity(let address):
+            self.onDuplicateIdentity(address)
+        case .drained:
+            self.stop?.drainedAt = self.now.instant
+        }
+    }
+
+    /// A node can meet itself under another name of its address, which is no reason to alarm anybody.
+    private func onDuplicateIdentity(_ address: PeerAddress) {
+        if self.linksByAddress[address]?.isLoop == true || address == self.identity.address {
+            self.log.info("a seed is this node itself", metadata: ["address": "\(address)"])
+            return
+        }
+        self.notice("another process uses this node's identity", ["address": "\(address)"], level: .error)
+    }
+
+    // MARK: - Stop
+
+    /// Refuses what is new, finishes what is in flight, then ends; again asked, it goes on with the first stop.
+    func beginStop() {
+        self.loop.preconditionInEventLoop()
+        guard self.stop == nil else { return }
+        self.clock.synchronize()
+        self.stop = StopState(deadline: self.now.instant.advanced(by: self.limits.drainTimeout))
+        self.log.info("stopping", metadata: ["in_flight": "\(self.node.inFlight)"])
+        self.deliver(.drain)
+    }
+
+    private func continueStop() {
+        guard let stop = self.stop, !stop.isComplete else { return }
+        let now = self.now.instant
+        let isQuiet = self.storageInFlight == 0 && self.storageBatch.isEmpty
+        let farewellIsOver = stop.drainedAt.map { now >= $0.advanced(by: self.limits.farewell) } ?? false
+        guard (farewellIsOver && isQuiet) || now >= stop.deadline else { return }
+        if stop.drainedAt == nil {
+            self.log.warning("stopping with requests unanswered", metadata: ["in_flight": "\(self.node.inFlight)"])
+        }
+        self.finish(.success(()))
+    }
+
+    private func finish(_ result: Result<Void, any Error>) {
+        if self.stop == nil { self.stop = StopState(deadline: self.now.instant) }
+        guard self.stop?.isComplete == false else { return }
+        self.stop?.isComplete = true
+        if !self.isServing {
+            self.isServing = true
+            self.serving.fail(ServerError.storage("the node was stopped before it served"))
+        }
+        self.tickTask?.cancel()
+        self.sampleTask?.cancel()
+        self.flush()
+        for connection in self.connections.all { connection.close() }
+        for link in self.links.values { link.close() }
+        for link in self.linksByAddress.values { link.close() }
+        self.ended.completeWith(result)
+    }
+
+    // MARK: - What connections ask
+
+    /// The handler of a connection that was just accepted.
+    func makeConnection() -> InboundConnection {
+        self.readClock()
+        let deadline = self.now.instant.advanced(by: self.limits.handshakeTimeout)
+        return self.connections.insert(handshakeDeadline: deadline) { InboundConnection(id: $0, shell: self) }
+    }
+
+    /// What the node adds to a status report, beside its own figures.
+    func completed(_ report: StatusReport) -> StatusReport {
+        var report = report
+        report.counters.append(contentsOf: self.counters.named)
+        report.counters.append(StatusReport.Counter(name: "connections", value: UInt64(self.connections.count)))
+        report.counters.sort { $0.name < $1.name }
+        return report
+    }
+
+    /// Says something about a connection that misbehaves, unless too much was said this second.
+    func notice(
+        _ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata, level: Logger.Level = .notice
+    ) {
+        guard self.notices.admit() else { return }
+        self.log.log(level: level, message, metadata: metadata())
+    }
+}

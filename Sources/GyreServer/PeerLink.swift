@@ -1,0 +1,232 @@
+import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreWire
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The connection that this node opened to a peer; all it says to that peer goes here, answers included.
+///
+/// Confined to the shell's loop. Carries frames in one direction after the handshake.
+final class PeerLink: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        case dialling
+        case handshake
+        case open(NodeID)
+        case closed
+    }
+
+    /// What was dialled.
+    let address: PeerAddress
+    private let shell: NodeShell
+    private let handshakeDeadline: Instant
+    private var context: ChannelHandlerContext?
+    private var decoder = FrameDecoder()
+    private var phase = Phase.dialling
+    private var output = ByteBuffer()
+    private var isDirty = false
+    /// Whether the other end is this very node.
+    private(set) var isLoop = false
+
+    init(address: PeerAddress, shell: NodeShell) {
+        self.address = address
+        self.shell = shell
+        self.handshakeDeadline = shell.now.instant.advanced(by: shell.limits.handshakeTimeout)
+    }
+
+    /// The own end of the connection, once there is one.
+    var localAddress: SocketAddress? { self.context?.localAddress }
+
+    // MARK: - The channel
+
+    // A host with several addresses is dialled on several channels at once; the first that opens is this link.
+
+    func handlerRemoved(context: ChannelHandlerContext) { if context === self.context { self.context = nil } }
+
+    func channelActive(context: ChannelHandlerContext) {
+        guard case .dialling = self.phase else { return context.close(promise: nil) }
+        self.context = context
+        self.phase = .handshake
+        let identity = self.shell.identity
+        let hello = Hello(
+            protocolVersion: WireLimits.protocolVersion, cluster: identity.cluster,
+            role: .peer(
+                node: identity.node, address: identity.address, partitionCount: identity.partitionCount,
+                replicas: identity.replicas))
+        do { try FrameEncoder.encode(hello, into: &self.output) } catch { return self.close() }
+        self.flush()
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if context === self.context {
+            self.shell.readClock()
+            self.end()
+        }
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard context === self.context else { return }
+        self.shell.readClock()
+        self.decoder.append(self.unwrapInboundIn(data))
+        do {
+            while let frame = try self.decoder.next() {
+                guard case .handshake = self.phase, case .helloReply(let reply) = frame else {
+                    self.shell.counters.framesRejected += 1
+                    return self.close()
+                }
+                self.onReply(reply)
+            }
+        } catch {
+            self.shell.counters.framesRejected += 1
+            self.shell.notice("peer answers with no frame", ["address": "\(self.address)", "error": "\(error)"])
+            self.close()
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    // MARK: - Handshake
+
+    private func onReply(_ reply: HelloReply) {
+        switch reply {
+        case .refused(let reason):
+            self.shell.counters.handshakesRefused += 1
+            self.shell.notice("peer refused the handshake", ["address": "\(self.address)", "reason": "\(reason)"])
+            self.close()
+        case .welcome(_, let cluster, let node):
+            guard cluster == self.shell.identity.cluster else { return self.close() }
+            if node == self.shell.identity.node {
+                self.isLoop = true
+                self.shell.deliver(.peerUp(node, self.address))
+                return self.close()
+            }
+            self.decoder.completeHandshake()
+            self.phase = .open(node)
+            self.shell.linkOpened(self, to: node)
+        }
+    }
+
+    /// Ends a handshake that takes too long.
+    func checkHandshake(at now: Instant) {
+        switch self.phase {
+        case .dialling, .handshake: if now >= self.handshakeDeadline { self.close() }
+        case .open, .closed: break
+        }
+    }
+
+    // MARK: - Output
+
+    /// Appends a message to the output of this turn; false when it was dropped.
+    func send(_ message: PeerMessage) -> Bool {
+        guard case .open = self.phase, let context = self.context, context.channel.isWritable,
+            self.output.readableBytes < self.shell.limits.peerOutputBytesMax
+        else { return false }
+        do {
+            try FrameEncoder.encode(message, into: &self.output)
+        } catch {
+            self.shell.counters.framesUnsendable += 1
+            return false
+        }
+        if !self.isDirty {
+            self.isDirty = true
+            self.shell.markDirty(self)
+        }
+        return true
+    }
+
+    /// Writes what this turn produced.
+    func flush() {
+        self.isDirty = false
+        guard let context = self.context, self.output.readableBytes > 0 else { return }
+        context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
+        self.output.clear()
+    }
+
+    // MARK: - End
+
+    /// Closes after what is already to be written.
+    func close() {
+        self.flush()
+        if let context = self.context { context.close(promise: nil) } else { self.end() }
+    }
+
+    /// Forgets the link; harmless when it is forgotten already.
+    func end() {
+        let phase = self.phase
+        self.phase = .closed
+        if self.shell.linksByAddress[self.address] === self { self.shell.linksByAddress[self.address] = nil }
+        if case .open(let node) = phase { self.shell.linkClosed(self, to: node) }
+    }
+}
+
+extension NodeShell {
+    /// Opens a link to `address`, unless one is open or being opened, or the address is this node's own.
+    func dial(_ address: PeerAddress) {
+        guard !self.isStopping, address != self.identity.address, self.linksByAddress[address] == nil else {
+            self.linksByAddress[address]?.checkHandshake(at: self.now.instant)
+            return
+        }
+        let link = PeerLink(address: address, shell: self)
+        self.linksByAddress[address] = link
+        let bound = NIOLoopBound(link, eventLoop: self.loop)
+        let limits = self.limits
+        let bootstrap = ClientBootstrap(group: self.loop)
+            .connectTimeout(limits.connectTimeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.tcpUserTimeout, value: limits.peerSilenceMilliseconds)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(
+                .writeBufferWaterMark,
+                value: .init(low: limits.peerOutputBytesMax / 2, high: limits.peerOutputBytesMax)
+            )
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
+            }
+        // A literal address needs no resolver, which would cost a thread each time.
+        let connecting: EventLoopFuture<any Channel>
+        if let literal = try? SocketAddress(ipAddress: address.host, port: Int(address.port)) {
+            connecting = bootstrap.connect(to: literal)
+        } else {
+            connecting = bootstrap.connect(host: address.host, port: Int(address.port))
+        }
+        connecting.assumeIsolated().whenFailure { error in
+            self.counters.dialsFailed += 1
+            self.log.debug("dial failed", metadata: ["address": "\(address)", "error": "\(error)"])
+            link.end()
+        }
+    }
+
+    /// A peer has welcomed `link`. Of two links to one node the newer stays, because the older may be half dead.
+    func linkOpened(_ link: PeerLink, to node: NodeID) {
+        let older = self.links.updateValue(link, forKey: node)
+        self.log.debug("peer link open", metadata: ["peer": "\(node)", "address": "\(link.address)"])
+        self.deliver(.peerUp(node, link.address))
+        older?.close()
+    }
+
+    /// `link` is gone; the node hears of it only if there is no newer one.
+    func linkClosed(_ link: PeerLink, to node: NodeID) {
+        guard self.links[node] === link else { return }
+        self.links[node] = nil
+        self.log.debug("peer link lost", metadata: ["peer": "\(node)", "address": "\(link.address)"])
+        self.deliver(.peerDown(node))
+    }
+
+    /// Whether a connection from `remote` is the other end of one of this node's own dials.
+    func isOwnDial(from remote: SocketAddress?) -> Bool {
+        guard let remote else { return false }
+        return self.linksByAddress.values.contains { $0.localAddress == remote }
+    }
+}
+
+extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
+    /// How long sent data may stay unacknowledged before the system ends the connection, in milliseconds (RFC 5482).
+    fileprivate static var tcpUserTimeout: Self { Self(level: .tcp, name: .init(rawValue: 18)) }
+}

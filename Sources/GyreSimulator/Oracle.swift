@@ -1,0 +1,233 @@
+import GyreBase
+import GyreCausality
+import GyreMessages
+import GyreStorage
+import NIOCore
+
+/// Knows everything that happened in a run and checks every record, reply and acknowledgement against it.
+///
+/// The numbers of the invariants are those of `docs/testing.md`. Pure value; not shared between threads.
+struct Oracle: Sendable {
+    /// The history of each key.
+    private(set) var keys: [KeyHistory]
+    private let keyIndices: [ObjectName: Int]
+    /// By node and key: what the node's disk holds, written but unsynced bytes included.
+    private var twins: [[NaiveRecord]]
+    /// By node: keys touched and dots issued since the last sync, with the batch that they are in.
+    private var unsynced: [[(key: Int, batch: Int, dot: Dot?)]]
+    /// Every dot ever issued.
+    private var issued: Set<Dot> = []
+    /// Which write was applied by which life of which node.
+    private var applied: Set<Application> = []
+
+    private struct Application: Hashable {
+        let write: UInt64
+        let node: Int
+        let life: UInt64
+    }
+
+    init(names: [ObjectName], nodeCount: Int) {
+        self.keys = names.map { KeyHistory(name: $0) }
+        self.keyIndices = Dictionary(uniqueKeysWithValues: zip(names, names.indices))
+        self.twins = Array(repeating: Array(repeating: NaiveRecord(), count: names.count), count: nodeCount)
+        self.unsynced = Array(repeating: [], count: nodeCount)
+    }
+
+    /// The client's number of a write, which every value begins with.
+    static func write(of value: ByteBuffer) -> UInt64 { value.getInteger(at: value.readerIndex) ?? 0 }
+
+    /// The decoded record, which must be canonical.
+    static func decoded(_ bytes: ByteBuffer, where place: @autoclosure () -> String) throws(Violation) -> Siblings {
+        var rest = bytes
+        guard let siblings = try? Siblings(decoding: &rest), rest.readableBytes == 0 else {
+            throw Violation("INV 1b", "\(place()): a record that cannot be decoded")
+        }
+        return siblings
+    }
+
+    // MARK: - Disks
+
+    /// A disk has written `request` into its batch number `batch`; nothing is durable yet.
+    mutating func onStaged(
+        _ request: StorageRequest, _ outcome: StorageOutcome, node: Int, life: UInt64, batch: Int
+    ) throws(Violation) {
+        switch (request, outcome) {
+        case (.update(_, let name, let update), .updated(let record, _, _)):
+            guard let key = self.keyIndices[name] else { return }
+            let dot = try self.applyUpdate(update, key: key, node: node, life: life)
+            self.unsynced[node].append((key, batch, dot))
+            let siblings = try Self.decoded(record, where: "disk of node \(node)")
+            let actual = try self.keys[key].verify(siblings, where: "disk of node \(node)")
+            guard self.keys[key].agree(actual, self.twins[node][key]) else {
+                throw Violation("INV 4", self.difference(node, key, siblings, "an update"))
+            }
+        case (.merge(_, let name, let record), .merged), (.heal(_, let name, let record), .merged):
+            guard let key = self.keyIndices[name] else { return }
+            let siblings = try Self.decoded(record, where: "replica write at node \(node)")
+            let incoming = try self.keys[key].verify(siblings, where: "replica write at node \(node)")
+            self.unsynced[node].append((key, batch, nil))
+            incoming.live.visit { self.keys[key].noteEscape($0) }
+            if case .heal = request {
+                self.twins[node][key] = incoming
+            } else {
+                self.twins[node][key].merge(incoming)
+            }
+        default: break
+        }
+    }
+
+    private mutating func applyUpdate(
+        _ update: Update, key: Int, node: Int, life: UInt64
+    ) throws(Violation) -> Dot? {
+        let before = self.twins[node][key]
+        switch update {
+        case .put(let version, let seen, _):
+            guard self.issued.insert(version.dot).inserted else {
+                throw Violation("INV 3", "dot \(version.dot) was issued twice, now for \(self.keys[key].text)")
+            }
+            let write = Self.write(of: version.value)
+            guard self.applied.insert(Application(write: write, node: node, life: life)).inserted else {
+                throw Violation("INV 11", "node \(node) applied write \(write) twice")
+            }
+            let index = try self.keys[key].apply(version, write: write, seen: seen, before: before)
+            let entry = self.keys[key].entries[index]
+            var live = before.live.subtracting(entry.superseded)
+            live.insert(index)
+            self.twins[node][key] = NaiveRecord(live: live, seen: entry.closure)
+            return version.dot
+        case .delete(let seen):
+            let removed = self.keys[key].applyDelete(seen: seen, before: before)
+            self.twins[node][key].live.subtract(removed)
+            self.twins[node][key].seen.formUnion(removed)
+            return nil
+        }
+    }
+
+    /// A disk has made all it had written durable; `held` reads it.
+    mutating func onSynced(node: Int, held: (ObjectName) -> ByteBuffer?) throws(Violation) {
+        let touched = self.unsynced[node]
+        self.unsynced[node].removeAll(keepingCapacity: true)
+        for (key, _, _) in touched {
+            let siblings = try self.siblings(held(self.keys[key].name), node)
+            let actual = try self.keys[key].verify(siblings, where: "disk of node \(node)")
+            guard self.keys[key].agree(actual, self.twins[node][key]) else {
+                throw Violation("INV 4", self.difference(node, key, siblings, "a merge"))
+            }
+        }
+    }
+
+    /// A node stopped; of what its disk had written, the first `kept` batches remain. Returns how many dots are lost.
+    mutating func onCrash(node: Int, kept: Int, held: (ObjectName) -> ByteBuffer?) throws(Violation) -> Int {
+        var lost = 0
+        for (key, batch, dot) in self.unsynced[node] where batch >= kept {
+            guard let dot else { continue }
+            self.keys[key].lose(dot)
+            lost += 1
+        }
+        self.unsynced[node].removeAll(keepingCapacity: true)
+        for key in self.keys.indices {
+            let siblings = try self.siblings(held(self.keys[key].name), node)
+            self.twins[node][key] = try self.keys[key].verify(siblings, where: "disk of node \(node) after a crash")
+        }
+        return lost
+    }
+
+    private func siblings(_ bytes: ByteBuffer?, _ node: Int) throws(Violation) -> Siblings {
+        guard let bytes else { return Siblings() }
+        return try Self.decoded(bytes, where: "disk of node \(node)")
+    }
+
+    private func difference(_ node: Int, _ key: Int, _ siblings: Siblings, _ cause: String) -> String {
+        var expected: [Dot] = []
+        self.twins[node][key].live.visit { expected.append(self.keys[key].entries[$0].dot) }
+        return "after \(cause), node \(node) holds \(siblings.versions.map(\.dot)) under \(siblings.context.entries) "
+            + "of \(self.keys[key].text); the concurrent writes it has seen are \(expected.sorted())"
+    }
+
+    // MARK: - Replies
+
+    /// Checks a record on its way to a client or a peer and returns what it says.
+    mutating func verify(
+        _ siblings: Siblings, of name: ObjectName, where place: @autoclosure () -> String
+    ) throws(Violation) -> NaiveRecord {
+        guard let key = self.keyIndices[name] else { return NaiveRecord() }
+        return try self.keys[key].verify(siblings, where: place())
+    }
+
+    /// A client is told that a put is stored: `durable` says of each node what is safe on its disk.
+    mutating func onPutStored(
+        write: UInt64, name: ObjectName, acks: Int, durable: [Siblings]
+    ) throws(Violation) {
+        guard let key = self.keyIndices[name] else { return }
+        self.keys[key].acknowledged.insert(write)
+        let dots = self.keys[key].entries.filter { $0.write == write }.map(\.dot)
+        let copies = durable.count { siblings in dots.contains { siblings.context.covers($0) } }
+        guard copies >= acks else {
+            throw Violation(
+                "INV 1",
+                "write \(write) of \(self.keys[key].text) \(dots) is acknowledged for \(acks) nodes and safe "
+                    + "on \(copies)")
+        }
+    }
+
+    /// A client is told that a delete is stored.
+    mutating func onDeleteStored(removed: BitSet, name: ObjectName, acks: Int, durable: [Siblings]) throws(Violation) {
+        guard let key = self.keyIndices[name] else { return }
+        self.keys[key].deletedForGood.formUnion(removed)
+        var dots: [Dot] = []
+        removed.visit { dots.append(self.keys[key].entries[$0].dot) }
+        let copies = durable.count { siblings in
+            dots.allSatisfy { dot in
+                siblings.context.covers(dot) && !siblings.versions.contains { $0.dot == dot }
+            }
+        }
+        guard copies >= acks else {
+            throw Violation(
+                "INV 2",
+                "a delete of \(dots) in \(self.keys[key].text) is acknowledged for \(acks) nodes and safe on "
+                    + "\(copies)")
+        }
+    }
+
+    /// What the context that a client declares covers, for a delete.
+    func declared(_ seen: Seen, name: ObjectName) -> BitSet {
+        guard let key = self.keyIndices[name], case .given(let context) = seen else { return BitSet() }
+        return self.keys[key].covered(by: context)
+    }
+
+    /// Whether every write in `acknowledged` is in the causal past of `record` (INV 5).
+    func missing(from record: NaiveRecord, of name: ObjectName, acknowledged: [UInt64]) -> UInt64? {
+        guard let key = self.keyIndices[name] else { return nil }
+        return acknowledged.first { write in
+            !self.keys[key].indices(of: write).contains { record.seen.contains($0) }
+        }
+    }
+
+    /// A write that every attempt refused must not have taken effect (INV 1b).
+    func checkRefused(write: UInt64, name: ObjectName) throws(Violation) {
+        guard let key = self.keyIndices[name] else { return }
+        if let entry = self.keys[key].entries.first(where: { $0.write == write && !$0.lost }) {
+            throw Violation(
+                "INV 1b", "write \(write) of \(self.keys[key].text) was refused and yet took effect as \(entry.dot)")
+        }
+    }
+
+    // MARK: - The end
+
+    /// What all owners hold in the end must cover every acknowledged write and show nothing that was deleted.
+    mutating func checkFinal(_ siblings: Siblings, of name: ObjectName) throws(Violation) {
+        guard let key = self.keyIndices[name] else { return }
+        let record = try self.keys[key].verify(siblings, where: "the end")
+        if let lost = self.missing(from: record, of: name, acknowledged: self.keys[key].acknowledged.sorted()) {
+            let dots = self.keys[key].entries.filter { $0.write == lost }.map(\.dot)
+            throw Violation(
+                "INV 1",
+                "acknowledged write \(lost) of \(self.keys[key].text) \(dots) is lost; held are "
+                    + "\(siblings.versions.map(\.dot)) under \(siblings.context.entries)")
+        }
+        if let back = record.live.intersection(self.keys[key].deletedForGood).first {
+            throw Violation(
+                "INV 2", "\(self.keys[key].entries[back].dot) of \(self.keys[key].text) came back after its delete")
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import GyreBase
+import GyreCausality
+import GyreStorage
+import NIOCore
+
+/// The disk of one simulated node: an engine in memory behind a queue with the latencies of a disk.
+///
+/// Writes wait until the batch before them is synced, then are written together, then synced; replies come only then.
+/// Pure value with its own stream of randomness; not shared between threads.
+struct SimDisk: Sendable {
+    /// The store.
+    private(set) var engine = MemoryEngine()
+    /// Writes that wait for their turn.
+    private var queue: [StorageRequest] = []
+    /// Whether a batch is being written or synced.
+    private(set) var isBusy = false
+    /// Replies that wait for the sync under way.
+    private var due: [StorageReply] = []
+    /// Records written and not synced, for the mistake of showing them.
+    private var written: [ObjectName: (ByteBuffer, RecordDigest)] = [:]
+    /// Records that arrived as read repair, for the mistake of writing them without a merge.
+    private var repairs: Set<RecordDigest> = []
+    private let bug: PlantedBug?
+    private let syncMost: TimeSpan
+    private var random: SeededRandom
+
+    /// The most writes of one group commit.
+    static let batchMax = 64
+
+    init(bug: PlantedBug?, syncMost: TimeSpan, random: SeededRandom) {
+        self.bug = bug
+        self.syncMost = syncMost
+        self.random = random
+    }
+
+    /// What is safe under `name`.
+    func held(_ name: ObjectName) -> ByteBuffer? {
+        guard case .held(let record) = self.engine.held(name) else { return nil }
+        return record.body
+    }
+
+    /// What is safe under `name`, decoded; empty when there is nothing.
+    func siblings(_ name: ObjectName) -> Siblings {
+        guard var body = self.held(name) else { return Siblings() }
+        return (try? Siblings(decoding: &body)) ?? Siblings()
+    }
+
+    /// What a new life of the node learns.
+    var recovered: RecoveredState {
+        var state = self.engine.recovered
+        if self.bug == .reissueDot { state.counterFloor = 1 }
+        return state
+    }
+
+    // MARK: - Latencies
+
+    /// How long a read takes.
+    mutating func drawRead() -> TimeSpan { .microseconds(self.random.within(50...500)) }
+    /// How long it takes until a batch is written.
+    mutating func drawWrite() -> TimeSpan { .microseconds(self.random.within(10...200)) }
+    /// How long a sync takes: one in 32 hangs for a while.
+    mutating func drawSync() -> TimeSpan {
+        let usual = self.random.within(100_000...self.syncMost.nanoseconds)
+        return TimeSpan(nanoseconds: self.random.chance(1, in: 32) ? usual * 10 : usual)
+    }
+
+    // MARK: - Work
+
+    /// Queues a write; true when the disk was idle and must now be driven.
+    mutating func enqueue(_ request: StorageRequest) -> Bool {
+        self.queue.append(request)
+        if self.isBusy { return false }
+        self.isBusy = true
+        return true
+    }
+
+    /// Answers a read.
+    mutating func read(_ request: StorageRequest) -> StorageReply {
+        if self.bug == .readBeforeSync, case .read(let tag, let name, _) = request,
+            let (bytes, digest) = self.written[name]
+        {
+            return StorageReply(tag: tag, outcome: .record(bytes, digest))
+        }
+        var replies: [StorageReply] = []
+        self.engine.stage([request], into: &replies)
+        return replies[0]
+    }
+
+    /// Writes what is queued, each request for itself, so that a power cut can keep any prefix; reports each.
+    mutating func writeQueue(
+        report: (StorageRequest, StorageOutcome, _ batch: Int) throws(Violation) -> Void
+    ) throws(Violation) {
+        let taken = Array(self.queue.prefix(Self.batchMax))
+        self.queue.removeFirst(taken.count)
+        for request in taken {
+            let (asked, planted) = self.planted(request)
+            var replies: [StorageReply] = []
+            if planted == nil { self.engine.stage([asked], into: &replies) }
+            let outcome = planted ?? replies[0].outcome
+            self.due.append(StorageReply(tag: request.tag, outcome: outcome))
+            if case .updated(let bytes, let digest, _) = outcome, case .update(_, let name, _) = request {
+                self.written[name] = (bytes, digest)
+            }
+            try report(request, outcome, max(0, self.engine.stagedBatches - 1))
+        }
+    }
+
+    /// Replies that the mistake of acknowledging early lets out before the sync.
+    mutating func takeEarlyReplies() -> [StorageReply] {
+        guard self.bug == .acknowledgeBeforeSync else { return [] }
+        defer { self.due.removeAll() }
+        return self.due
+    }
+
+    /// Syncs what is written and returns the replies; `isBusy` stays true when more is queued.
+    mutating func sync() -> [StorageReply] {
+        self.engine.sync()
+        self.written.removeAll()
+        if self.bug == .removeTombstoneEarly { self.removeTombstones() }
+        self.isBusy = !self.queue.isEmpty
+        defer { self.due.removeAll() }
+        return self.due
+    }
+
+    /// Stops: the queue is gone; of what is written, `keep` decides. Returns how many batches were written and how
+    /// many of them remain.
+    mutating func stop(losingPower: Bool) -> (written: Int, kept: Int) {
+        let written = self.engine.stagedBatches
+        let kept = losingPower ? Int(self.random.below(UInt64(written) + 1)) : written
+        self.engine.crash(keepingBatches: kept)
+        self.queue.removeAll()
+        self.due.removeAll()
+        self.written.removeAll()
+        self.isBusy = false
+        return (written, kept)
+    }
+}
+
+/// Mistakes made on purpose.
+extension SimDisk {
+    /// Takes note that `record` comes from a read repair.
+    mutating func noteRepair(_ record: ByteBuffer, of name: ObjectName) {
+        if self.bug == .readRepairWritesLoser { self.repairs.insert(RecordDigest(of: record, name: name)) }
+    }
+
+    /// What the disk does instead of `request`, or what it answers instead of doing it.
+    private mutating func planted(_ request: StorageRequest) -> (StorageRequest, StorageOutcome?) {
+        switch (self.bug, request) {
+        case (.contextTooNarrow, .update(let tag, let name, .put(let version, .given(let context), let ifAbsent))):
+            let narrow = VersionVector(Array(context.entries.dropLast()))
+            return (.update(tag, name, .put(version, seen: .given(narrow), ifAbsent: ifAbsent)), nil)
+        case (.mergeByTime, .merge(_, let name, let record)):
+            guard case .held(let mine) = self.engine.held(name) else { return (request, nil) }
+            if Self.time(mine.body) > Self.time(record) { return (request, .merged(mine.digest, clash: false)) }
+            self.remove(name)
+        case (.readRepairWritesLoser, .merge(_, let name, let record)):
+            if self.repairs.remove(RecordDigest(of: record, name: name)) != nil { self.remove(name) }
+        case (.forgetSiblingsOnMerge, .merge(let tag, let name, let record)):
+            var bytes = record
+            guard var merged = try? Siblings(decoding: &bytes) else { return (request, nil) }
+            merged.merge(self.siblings(name))
+            guard merged.versions.count > 1,
+                let one = Siblings(context: merged.context, versions: Array(merged.versions.suffix(1)))
+            else { return (request, nil) }
+            var encoded = ByteBuffer()
+            one.encode(into: &encoded)
+            return (.merge(tag, name, record: encoded), nil)
+        default: break
+        }
+        return (request, nil)
+    }
+
+    private mutating func removeTombstones() {
+        for (name, held) in self.engine.records {
+            if case .held(let record) = held, record.versionCount == 0 { self.remove(name) }
+        }
+    }
+
+    private mutating func remove(_ name: ObjectName) {
+        guard let nowhere = try? ObjectName(bucket: ByteBuffer(string: "none"), key: ByteBuffer(string: "none")) else {
+            return
+        }
+        self.engine.misplace(from: nowhere, to: name)
+    }
+
+    private static func time(_ record: ByteBuffer) -> HybridTime {
+        var bytes = record
+        return (try? Siblings(decoding: &bytes))?.versions.map(\.time).max() ?? .zero
+    }
+}

@@ -1,0 +1,60 @@
+import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreStorage
+import NIOCore
+
+/// One simulated machine: a disk, clocks, and while it runs the very `Node` that the server runs.
+///
+/// A class only because `Node` cannot be copied; confined to its world.
+final class SimNode {
+    /// The node's place in the world.
+    let index: Int
+    /// Who it is, over all its lives.
+    let id: NodeID
+    /// Where its peers dial it.
+    let address: PeerAddress
+    /// What survives its lives.
+    var disk: SimDisk
+    /// The life under way; nil when the node is down.
+    var life: Life?
+    /// Counts the lives, so that what was meant for an earlier one is not given to a later one.
+    var lives: UInt64 = 0
+    /// How far the wall clock is off, in milliseconds.
+    var wallOffset: Int64
+    /// Draws for the node itself, one stream a life.
+    let randomRoot: SeededRandom
+    /// When it last came up.
+    var startedAt = Instant.start
+
+    /// What a process holds in memory.
+    final class Life {
+        /// The machine under test.
+        var node: Node
+        /// The node's own generator.
+        var random: SeededRandom
+
+        init(node: consuming Node, random: SeededRandom) {
+            self.node = node
+            self.random = random
+        }
+    }
+
+    init(index: Int, id: NodeID, disk: SimDisk, wallOffset: Int64, random: SeededRandom) {
+        self.index = index
+        self.id = id
+        self.address = PeerAddress(host: "10.0.0.\(index + 1)", port: 7_400)
+        self.disk = disk
+        self.wallOffset = wallOffset
+        self.randomRoot = random
+    }
+
+    /// The clocks of the node when the world's clock shows `time`. The monotonic one starts anew with every life.
+    func clocks(at time: Instant) -> Now {
+        let wall = 1_700_000_000_000 + time.nanoseconds / 1_000_000 + self.wallOffset
+        return Now(
+            instant: Instant(nanoseconds: time.since(self.startedAt).nanoseconds),
+            wall: WallTime(milliseconds: UInt64(max(0, wall))))
+    }
+}

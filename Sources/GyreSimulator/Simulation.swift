@@ -1,0 +1,158 @@
+import GyreBase
+import GyreCausality
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreRing
+import GyreStorage
+import NIOCore
+
+/// Runs worlds: one seed, one world, one thread. Runs share nothing, so that a caller may run several at once.
+package enum Simulation {
+    /// How long nodes may take to find each other, at the start and after all faults.
+    static let agreementMost = TimeSpan.seconds(30)
+    /// How many rounds of reads may be needed until all owners are equal.
+    static let roundsMax = 8
+
+    /// Runs one seed to its end, or to the first broken promise.
+    package static func run(_ options: SimulationOptions) -> SimulationResult {
+        let world = SimWorld(options: options)
+        var violation: Violation?
+        do throws(Violation) {
+            try world.boot()
+            try world.serve()
+            try world.converge()
+        } catch {
+            violation = error
+        }
+        world.hash.record(world.events)
+        return SimulationResult(
+            seed: options.seed, traceHash: world.hash, events: world.events,
+            virtualSeconds: Int(world.queue.now.nanoseconds / 1_000_000_000), plan: world.plan.summary,
+            violation: violation, marks: world.marks)
+    }
+}
+
+/// The phases of a run: start, safety under faults, healing and convergence.
+extension SimWorld {
+    /// Starts all nodes and waits until they agree on the ring.
+    func boot() throws(Violation) {
+        for index in self.nodes.indices {
+            self.queue.schedule(.start(node: index), after: .milliseconds(self.random.within(0...300)))
+        }
+        try self.awaitAgreement("after the start")
+    }
+
+    /// Lets clients work while faults strike.
+    func serve() throws(Violation) {
+        self.isServing = true
+        self.links.rates = self.plan.links
+        for client in self.workload.clients.indices {
+            self.queue.schedule(.clientWakes(client), after: self.workload.drawPause(client))
+        }
+        self.scheduleFaults()
+        let span = TimeSpan.seconds(Int64(self.options.virtualSeconds))
+        try self.run(until: self.queue.now.advanced(by: span))
+    }
+
+    /// Heals everything and demands that all owners become equal and hold every acknowledged write.
+    func converge() throws(Violation) {
+        try self.heal()
+        try self.run(until: self.queue.now.advanced(by: .seconds(8)))
+        try self.awaitAgreement("after all faults")
+        for _ in 0..<Simulation.roundsMax {
+            try self.readEverything()
+            if self.firstDifference() == nil { break }
+        }
+        if let difference = self.firstDifference() { throw difference }
+        for name in self.workload.names {
+            try self.checkOwners(of: name)
+            let owners = self.owners(of: name)
+            guard let first = owners.first else { throw Violation("INV 8", "nobody owns \(name)") }
+            let siblings = self.nodes[first].disk.siblings(name)
+            try self.oracle.checkFinal(siblings, of: name)
+            if let bytes = self.nodes[first].disk.held(name) { self.hash.record(bytes) }
+        }
+    }
+
+    /// INV 8: every live node places every partition alike, within bounded time.
+    private func awaitAgreement(_ when: String) throws(Violation) {
+        let limit = self.queue.now.advanced(by: Simulation.agreementMost)
+        try self.run(until: limit, isDone: { self.isAgreed })
+        if self.isAgreed { return }
+        let rings = self.nodes.map { machine in
+            "\(machine.index): " + (machine.life.map { hexadecimal($0.node.ring.hash) } ?? "down")
+        }
+        throw Violation("INV 8", "no agreement \(when) within 30 s: \(rings)")
+    }
+
+    private var isAgreed: Bool {
+        self.nodes.allSatisfy { machine in
+            guard let life = machine.life else { return false }
+            return life.node.isServing && !life.node.ring.members.isEmpty
+                && life.node.ring.hash == self.nodes[0].life?.node.ring.hash
+                && life.node.membership.members.count { $0.state.ownsRanges } == self.nodes.count
+                && self.nodes.allSatisfy { other in
+                    other.index == machine.index
+                        || life.node.membership.isAlive(other.id)
+                            && self.connections.isWhole(machine.index, other.index)
+                }
+        }
+    }
+
+    /// Reads every key from all its replicas through every node, so that read repair has its turn everywhere.
+    private func readEverything() throws(Violation) {
+        let reads = UInt8(min(self.plan.replicas, self.nodes.count))
+        self.finalReads = (0, 0)
+        for key in self.workload.names.indices {
+            for node in self.nodes.indices {
+                let request = GetRequest(name: self.workload.names[key], reads: .count(reads))
+                var operation = ClientOperation(
+                    client: nil, kind: .get, key: key, request: .get(request), node: node)
+                operation.before = self.acknowledgedWrites(key)
+                self.operations.append(operation)
+                self.finalReads.pending += 1
+                self.ask(self.operations.count - 1)
+            }
+        }
+        try self.run(until: self.queue.now.advanced(by: .seconds(5)), isDone: { self.finalReads.pending == 0 })
+        try self.run(until: self.queue.now.advanced(by: .seconds(1)))
+    }
+
+    /// The owners of an object as node 0 sees them, once all agree.
+    func owners(of name: ObjectName) -> [Int] {
+        guard let ring = self.nodes[0].life?.node.ring else { return [] }
+        return ring.owners(of: ring.partition(of: name.token)).compactMap { owner in
+            self.nodes.firstIndex { $0.id == owner }
+        }
+    }
+
+    /// INV 7: all owners are byte-equal. INV 9: nobody else holds anything.
+    private func firstDifference() -> Violation? {
+        for name in self.workload.names {
+            let owners = self.owners(of: name)
+            guard let first = owners.first else { continue }
+            let expected = self.nodes[first].disk.held(name)
+            for owner in owners.dropFirst() where self.nodes[owner].disk.held(name) != expected {
+                let a = self.nodes[first].disk.siblings(name)
+                let b = self.nodes[owner].disk.siblings(name)
+                return Violation(
+                    "INV 7",
+                    "\(String(buffer: name.key)) differs after healing (\(self.finalReads.refused) reads "
+                        + "refused): node \(first) holds \(a.versions.map(\.dot)) under \(a.context.entries), node "
+                        + "\(owner) \(b.versions.map(\.dot)) under \(b.context.entries)")
+            }
+        }
+        return nil
+    }
+
+    private func checkOwners(of name: ObjectName) throws(Violation) {
+        let owners = self.owners(of: name)
+        guard Set(owners).count == min(self.plan.replicas, self.nodes.count) else {
+            throw Violation("INV 8", "the owners of \(String(buffer: name.key)) are \(owners)")
+        }
+        for machine in self.nodes where !owners.contains(machine.index) && machine.disk.held(name) != nil {
+            throw Violation("INV 9", "node \(machine.index) holds \(String(buffer: name.key)) and does not own it")
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import GyreBase
+
+/// The cluster, the workload and the rates of faults that one seed draws (swarm testing, Groce et al., ISSTA 2012: runs
+/// that leave features out find more than runs that use all of them a little).
+struct SimulationPlan: Sendable {
+    /// How many nodes there are.
+    var nodeCount = 3
+    /// N.
+    var replicas = 3
+    /// R.
+    var reads = 2
+    /// W.
+    var writes = 2
+    /// Q.
+    var partitionCount = 16
+    /// The families of faults that happen.
+    var faults: [FaultClass] = []
+    /// How the links misbehave while faults go on.
+    var links = LinkRates()
+    /// The mean time between two faults of one family.
+    var faultInterval = TimeSpan.seconds(5)
+    /// How long a sync usually takes at most.
+    var syncMost = TimeSpan.milliseconds(4)
+    /// How many clients there are.
+    var clientCount = 6
+    /// How many keys they use.
+    var keyCount = 6
+    /// The mean pause between two operations of one client.
+    var thinkTime = TimeSpan.milliseconds(150)
+    /// Of 100 operations, how many are gets.
+    var getPercent: UInt64 = 40
+    /// Of 100 operations, how many are deletes.
+    var deletePercent: UInt64 = 8
+    /// How many dots a node leases at once: few, so that leases are renewed within a run.
+    var leaseBlock: UInt64 = 64
+
+    /// Draws a plan.
+    init(options: SimulationOptions, random: inout SeededRandom) {
+        self.nodeCount = options.nodes ?? 1 + Int(random.below(7))
+        self.replicas = [1, 3, 3, 3, 5][Int(random.below(5))]
+        let most = UInt64(min(self.replicas, self.nodeCount))
+        self.reads = 1 + Int(random.below(most))
+        self.writes = 1 + Int(random.below(most))
+        if random.chance(1, in: 2) {
+            // Half of all runs overlap reads and writes, as clusters in use do.
+            self.reads = self.replicas / 2 + 1
+            self.writes = self.replicas / 2 + 1
+        }
+        self.partitionCount = 8 << Int(random.below(4))
+        self.faults = FaultClass.implemented.filter { random.chance(3, in: 4) && options.faults.contains($0) }
+        if self.faults.contains(.network) { self.drawLinks(&random) }
+        self.faultInterval = .milliseconds(random.within(1_000...8_000))
+        self.syncMost = .microseconds([500, 4_000, 20_000][Int(random.below(3))])
+        self.clientCount = Int(random.within(3...8))
+        self.keyCount = Int(random.within(2...8))
+        self.thinkTime = .milliseconds(random.within(80...200))
+        self.getPercent = UInt64(random.within(25...60))
+        self.deletePercent = UInt64(random.within(0...15))
+        self.leaseBlock = [16, 64, 4_096][Int(random.below(3))]
+    }
+
+    private mutating func drawLinks(_ random: inout SeededRandom) {
+        if random.chance(1, in: 2) { self.links.lossPerMille = random.below(60) }
+        if random.chance(1, in: 2) { self.links.duplicatePerMille = random.below(60) }
+        if random.chance(1, in: 2) { self.links.reorderPerMille = random.below(100) }
+        self.links.latencySpread = .microseconds(random.within(200...3_000))
+    }
+
+    /// One line for people.
+    var summary: String {
+        let faults = self.faults.isEmpty ? "none" : self.faults.map(\.rawValue).joined(separator: ",")
+        return "nodes=\(self.nodeCount) n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
+            + "partitions=\(self.partitionCount) clients=\(self.clientCount) keys=\(self.keyCount) faults=\(faults)"
+    }
+}

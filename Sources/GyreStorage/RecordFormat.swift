@@ -1,0 +1,150 @@
+package import GyreBase
+import GyreCausality
+package import NIOCore
+
+/// One object's record as it is written: the canonical `Siblings` bytes and their digest.
+///
+/// Made only from bytes that were encoded or decoded here, so that what reaches the disk can be read back.
+package struct ObjectRecord: Sendable {
+    /// Canonical `Siblings` bytes; possibly a slice.
+    package let body: ByteBuffer
+    /// The digest of `body` under its name.
+    package let digest: RecordDigest
+    /// How many versions it holds; zero for a tombstone.
+    package let versionCount: Int
+
+    /// Puts together what belongs together.
+    package init(body: ByteBuffer, digest: RecordDigest, versionCount: Int) {
+        self.body = body
+        self.digest = digest
+        self.versionCount = versionCount
+    }
+}
+
+/// What a lookup found.
+package enum HeldRecord: Sendable {
+    /// Nothing.
+    case absent
+    /// A record whose digest is right.
+    case held(ObjectRecord)
+    /// Bytes that are not a record of that name, or that the disk cannot read.
+    case corrupt
+}
+
+/// The value bytes of an object in the store, frozen (docs/internals/storage-format.md):
+/// version byte 0x01, digest (8 bytes, big-endian), canonical `Siblings` bytes.
+///
+/// The digest is seeded with the key's token, so that a sound record under a wrong key is noticed too.
+package enum RecordFormat {
+    /// The version byte.
+    package static let version: UInt8 = 0x01
+    /// The bytes before the body.
+    package static let headBytes = 9
+
+    /// Appends the value bytes of `record`.
+    package static func write(_ record: ObjectRecord, into buffer: inout ByteBuffer) {
+        buffer.writeInteger(self.version)
+        buffer.writeInteger(record.digest.rawValue)
+        buffer.writeImmutableBuffer(record.body)
+    }
+
+    /// Reads value bytes found under `name`; the body is a slice of them. Verifies version and digest and looks at the
+    /// first bytes of the body only.
+    package static func read(_ value: ByteBuffer, name: ObjectName) -> HeldRecord {
+        var body = value
+        guard let version = body.readInteger(as: UInt8.self), version == self.version,
+            let digest = body.readInteger(as: UInt64.self),
+            digest == StableHash.xxh3(body, seed: name.token.rawValue),
+            let summary = try? Siblings.peek(body)
+        else { return .corrupt }
+        let record = ObjectRecord(
+            body: body, digest: RecordDigest(rawValue: digest), versionCount: summary.versionCount)
+        return .held(record)
+    }
+}
+
+/// The node's own small records, all in table 0x00 under a key of two bytes: the table and one of these.
+///
+/// The value is shaped as that of an object; the seed of its digest is the raw value, so that swapped ones are noticed.
+package enum NodeRecord: UInt8, Sendable, CaseIterable {
+    // On disk; never renumber. Documents follow at 0x10 + `StorageRequest.Document`.
+    /// Keys and tombstones: 8 bytes each, big-endian.
+    case counts = 0x01
+    /// The lease's ceiling: 8 bytes, big-endian.
+    case lease = 0x02
+    /// The node that owns the store: 8 bytes, big-endian.
+    case owner = 0x03
+    /// The members last known.
+    case members = 0x11
+
+    /// Where a document is kept.
+    package init(_ document: StorageRequest.Document) {
+        switch document {
+        case .members: self = .members
+        }
+    }
+
+    /// The storage key.
+    package var key: ByteBuffer { ByteBuffer(bytes: [StorageTable.node.rawValue, self.rawValue]) }
+
+    /// The value bytes that keep `body`.
+    package func value(_ body: ByteBuffer) -> ByteBuffer {
+        var value = ByteBuffer()
+        value.writeInteger(RecordFormat.version)
+        value.writeInteger(StableHash.xxh3(body, seed: UInt64(self.rawValue)))
+        value.writeImmutableBuffer(body)
+        return value
+    }
+
+    /// The body inside value bytes; refuses an unknown version and a wrong digest.
+    package func body(_ value: ByteBuffer) throws(DecodeError) -> ByteBuffer {
+        var body = value
+        guard try body.readFixed(as: UInt8.self) == RecordFormat.version else {
+            throw .invalid(field: "record version")
+        }
+        guard try body.readFixed(as: UInt64.self) == StableHash.xxh3(body, seed: UInt64(self.rawValue)) else {
+            throw .checksumMismatch
+        }
+        return body
+    }
+}
+
+/// How many objects a store holds, by whether they have siblings.
+package struct ObjectCounts: Hashable, Sendable {
+    /// Objects with at least one sibling.
+    package var keys: UInt64 = 0
+    /// Objects with none left.
+    package var tombstones: UInt64 = 0
+
+    /// None of either.
+    package init() {}
+
+    /// Counts `record` in place of what was `held`.
+    ///
+    /// Nobody knows what a corrupt record was counted as; the one that heals it is taken to be of the same kind.
+    package mutating func replace(_ held: HeldRecord, with record: ObjectRecord) {
+        switch held {
+        case .corrupt: return
+        case .absent: break
+        case .held(let old):
+            if old.versionCount > 0 { self.keys &-= 1 } else { self.tombstones &-= 1 }
+        }
+        if record.versionCount > 0 { self.keys &+= 1 } else { self.tombstones &+= 1 }
+    }
+
+    /// The body of the counts record.
+    package var body: ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeInteger(self.keys)
+        buffer.writeInteger(self.tombstones)
+        return buffer
+    }
+
+    /// Reads what `body` wrote.
+    package init(decoding body: ByteBuffer) throws(DecodeError) {
+        var rest = body
+        self.keys = try rest.readFixed(as: UInt64.self)
+        self.tombstones = try rest.readFixed(as: UInt64.self)
+        try rest.requireEnd()
+    }
+}

@@ -1,0 +1,143 @@
+package import GyreBase
+import GyreCausality
+package import NIOCore
+
+/// What one write to an object comes to.
+package struct RecordDecision: Sendable {
+    /// The reply, once the write below is durable.
+    package let outcome: StorageOutcome
+    /// The record to write, or nil when what is held stays.
+    package let write: ObjectRecord?
+
+    /// Writes nothing.
+    init(_ outcome: StorageOutcome) {
+        self.outcome = outcome
+        self.write = nil
+    }
+
+    /// Writes `record`.
+    init(_ outcome: StorageOutcome, write record: ObjectRecord) {
+        self.outcome = outcome
+        self.write = record
+    }
+}
+
+/// The rules of reading, updating, merging and healing a record, shared by every engine. Pure functions.
+package enum RecordRules {
+    /// What a read of `depth` answers.
+    package static func read(_ held: HeldRecord, depth: ReadDepth) -> StorageOutcome {
+        switch (held, depth) {
+        case (.absent, _): .absent
+        case (.corrupt, _): .refused(.corrupt)
+        case (.held(let record), .digest): .digest(record.digest)
+        case (.held(let record), .record): .record(record.body, record.digest)
+        }
+    }
+
+    /// A coordinator's update of its own record.
+    ///
+    /// Refused over a corrupt record, since a coordinator that forgot what it stored would name a new value with a context
+    /// that is too narrow. The sibling limit binds only a put that makes matters worse.
+    package static func update(_ held: HeldRecord, _ update: Update, name: ObjectName) -> RecordDecision {
+        var siblings: Siblings
+        switch held {
+        case .absent: siblings = Siblings()
+        case .corrupt: return RecordDecision(.refused(.corrupt))
+        case .held(let record):
+            guard let decoded = self.decoded(record.body) else { return RecordDecision(.refused(.corrupt)) }
+            siblings = decoded
+        }
+        let shown: VersionVector
+        switch update {
+        case .put(let version, let seen, let ifAbsent):
+            let before = siblings.versions.count
+            if ifAbsent, self.isLive(siblings, at: version) { return RecordDecision(.refused(.exists)) }
+            guard siblings.isFresh(version.dot) else { return RecordDecision(.refused(.dotCovered)) }
+            siblings.put(version, seen: seen)
+            if siblings.versions.count > Siblings.siblingsMax, siblings.versions.count > before {
+                return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsMax)))
+            }
+            shown = siblings.contextAfterPut(of: version.dot)
+        case .delete(let seen):
+            let before = siblings
+            siblings.delete(seen: seen)
+            shown = siblings.contextAfterDelete()
+            // Deleting what is not there leaves nothing to keep, and deleting twice changes nothing.
+            if siblings == before, case .held(let record) = held {
+                return RecordDecision(.updated(record.body, record.digest, context: shown))
+            }
+        }
+        if self.isUnreadable(siblings) {
+            return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
+        }
+        let record = self.record(of: siblings, name: name)
+        let outcome = StorageOutcome.updated(record.body, record.digest, context: shown)
+        return siblings.isEmpty ? RecordDecision(outcome) : RecordDecision(outcome, write: record)
+    }
+
+    /// Merges a replica's record into the one held; with `heals`, also over a corrupt one.
+    ///
+    /// An empty record (a key never written) teaches nothing and is never stored; it cannot heal.
+    package static func merge(
+        _ held: HeldRecord, _ incoming: ByteBuffer, name: ObjectName, heals: Bool
+    ) -> RecordDecision {
+        let digest = RecordDigest(of: incoming, name: name)
+        var mine: Siblings?
+        switch held {
+        case .absent: break
+        case .corrupt: if !heals { return RecordDecision(.refused(.corrupt)) }
+        case .held(let record):
+            if record.digest == digest, record.body == incoming {
+                return RecordDecision(.merged(digest, clash: false))
+            }
+            mine = self.decoded(record.body)
+            if mine == nil, !heals { return RecordDecision(.refused(.corrupt)) }
+        }
+        guard let theirs = self.decoded(incoming) else { return RecordDecision(.refused(.malformed)) }
+        guard var merged = mine else {
+            if theirs.isEmpty {
+                if case .absent = held { return RecordDecision(.merged(digest, clash: false)) }
+                return RecordDecision(.refused(.corrupt))
+            }
+            let record = ObjectRecord(body: incoming, digest: digest, versionCount: theirs.versions.count)
+            return RecordDecision(.merged(digest, clash: false), write: record)
+        }
+        let result = merged.merge(theirs)
+        if !result.changed, case .held(let record) = held {
+            return RecordDecision(.merged(record.digest, clash: result.clashed))
+        }
+        if self.isUnreadable(merged) {
+            return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
+        }
+        // The usual case: the other side knows all that is known here, and its bytes can be stored as they came.
+        let record =
+            merged == theirs
+            ? ObjectRecord(body: incoming, digest: digest, versionCount: theirs.versions.count)
+            : self.record(of: merged, name: name)
+        return RecordDecision(.merged(record.digest, clash: result.clashed), write: record)
+    }
+
+    /// True when a value is held that has not expired when `version` is put; its own time stands in for a clock.
+    private static func isLive(_ siblings: Siblings, at version: Version) -> Bool {
+        siblings.versions.contains { !$0.isExpired(at: version.time.wall) }
+    }
+
+    /// True when no decoder would take the record back. Out of reach of honest nodes; storing it would lose the object.
+    private static func isUnreadable(_ siblings: Siblings) -> Bool {
+        siblings.versions.count > Siblings.siblingsDecodedMax
+            || siblings.context.entries.count > VersionVector.actorsMax
+    }
+
+    private static func decoded(_ body: ByteBuffer) -> Siblings? {
+        var rest = body
+        guard let siblings = try? Siblings(decoding: &rest), rest.readableBytes == 0 else { return nil }
+        return siblings
+    }
+
+    private static func record(of siblings: Siblings, name: ObjectName) -> ObjectRecord {
+        var body = ByteBuffer()
+        siblings.encode(into: &body)
+        let digest = RecordDigest(of: body, name: name)
+        return ObjectRecord(body: body, digest: digest, versionCount: siblings.versions.count)
+    }
+}

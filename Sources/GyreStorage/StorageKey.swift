@@ -1,0 +1,72 @@
+package import GyreBase
+package import NIOCore
+
+/// The first byte of every storage key: which table a record belongs to (docs/internals/storage-format.md).
+package enum StorageTable: UInt8, Sendable {
+    // On disk; never renumber. 0x02 is kept for hints.
+    /// The node's own records: counts, lease, identity, documents.
+    case node = 0x00
+    /// One record an object.
+    case objects = 0x01
+}
+
+/// Where a record lies in the store: table, token (8 bytes, big-endian), bucket length (1 byte), bucket, key.
+///
+/// Bytewise order is token order first, so that a partition is one contiguous range (architecture D2).
+package enum StorageKey {
+    /// The bytes before the bucket: table, token, bucket length.
+    package static let headBytes = 10
+    /// The longest storage key of an object.
+    package static let bytesMax = Self.headBytes + ObjectName.bucketBytesMax + ObjectName.keyBytesMax
+
+    /// Appends the storage key of the object `name`.
+    package static func write(_ name: ObjectName, into buffer: inout ByteBuffer) {
+        buffer.writeInteger(StorageTable.objects.rawValue)
+        buffer.writeInteger(name.token.rawValue)
+        // An `ObjectName` has a bucket of at most 255 bytes by construction.
+        buffer.writeInteger(UInt8(truncatingIfNeeded: name.bucket.readableBytes))
+        buffer.writeImmutableBuffer(name.bucket)
+        buffer.writeImmutableBuffer(name.key)
+    }
+
+    /// The storage key of the object `name`.
+    package static func bytes(of name: ObjectName) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(self.headBytes + name.bucket.readableBytes + name.key.readableBytes)
+        self.write(name, into: &buffer)
+        return buffer
+    }
+
+    /// The least storage key an object with `token` or a later one can have; where a scan of a range starts.
+    package static func lowerBound(of token: Token) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeInteger(StorageTable.objects.rawValue)
+        buffer.writeInteger(token.rawValue)
+        return buffer
+    }
+
+    /// Reads the name of an object back; refuses another table, a wrong token, and lengths out of bounds.
+    package static func name(from key: ByteBuffer) throws(DecodeError) -> ObjectName {
+        var rest = key
+        guard try rest.readFixed(as: UInt8.self) == StorageTable.objects.rawValue else {
+            throw .invalid(field: "storage table")
+        }
+        let token = Token(rawValue: try rest.readFixed(as: UInt64.self))
+        let bucketBytes = Int(try rest.readFixed(as: UInt8.self))
+        guard let bucket = rest.readSlice(length: bucketBytes) else { throw .truncated }
+        let name: ObjectName
+        do { name = try ObjectName(bucket: bucket, key: rest) } catch { throw .invalid(field: "object name") }
+        guard name.token == token else { throw .invalid(field: "storage token") }
+        return name
+    }
+
+    /// True when the storage key of `a` comes before that of `b`, without making either.
+    package static func precedes(_ a: ObjectName, _ b: ObjectName) -> Bool {
+        if a.token != b.token { return a.token < b.token }
+        if a.bucket.readableBytes != b.bucket.readableBytes { return a.bucket.readableBytes < b.bucket.readableBytes }
+        if a.bucket != b.bucket {
+            return a.bucket.readableBytesView.lexicographicallyPrecedes(b.bucket.readableBytesView)
+        }
+        return a.key.readableBytesView.lexicographicallyPrecedes(b.key.readableBytesView)
+    }
+}

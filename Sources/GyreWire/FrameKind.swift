@@ -1,0 +1,93 @@
+package import GyreBase
+
+/// What a frame carries. On the wire; never renumber; docs/internals/wire.md lists the payloads.
+package enum FrameKind: UInt8, Sendable, CaseIterable {
+    /// `Hello`, the first frame of the side that dialled.
+    case hello = 0x01
+    /// `HelloReply`, the first frame of the other side.
+    case helloReply = 0x02
+    /// A client's request.
+    case clientRequest = 0x10
+    /// The answer to a client's request.
+    case clientResponse = 0x11
+    /// `PeerMessage.replicate`.
+    case replicate = 0x20
+    /// `PeerMessage.replicated`.
+    case replicated = 0x21
+    /// `PeerMessage.fetch`.
+    case fetch = 0x22
+    /// `PeerMessage.fetched`.
+    case fetched = 0x23
+    /// `PeerMessage.forward`.
+    case forward = 0x24
+    /// `PeerMessage.forwarded`.
+    case forwarded = 0x25
+    /// `PeerMessage.membership`.
+    case membership = 0x26
+
+    /// Whether the frame belongs to the handshake, and to nothing after it.
+    package var isHandshake: Bool { self == .hello || self == .helloReply }
+}
+
+/// The limits of the wire. A decoder refuses what is above them before it reserves memory; an encoder does the same.
+package enum WireLimits {
+    /// The protocol version that this code speaks; `Hello` carries it.
+    package static let protocolVersion: UInt16 = 1
+    /// The longest frame, header included: a value of 8 MiB and its siblings fit.
+    package static let frameBytesMax = 16 << 20
+    /// The longest frame before the handshake is done: strangers get little memory.
+    package static let handshakeFrameBytesMax = 4 << 10
+    /// The longest cluster name in UTF-8 bytes.
+    package static let clusterBytesMax = 255
+    /// The longest client name in UTF-8 bytes.
+    package static let clientNameBytesMax = 255
+    /// The longest explanation for people in UTF-8 bytes; an encoder cuts a longer one.
+    package static let reasonBytesMax = 1_024
+    /// The most members in one message.
+    package static let membersMax = 1_024
+    /// The most counters in a status report.
+    package static let countersMax = 1_024
+    /// The longest name of a counter in UTF-8 bytes.
+    package static let counterNameBytesMax = 128
+    /// The most owners in a location report.
+    package static let ownersMax = 255
+}
+
+/// The sixteen bytes before every payload.
+///
+/// ```text
+/// 0  u32  payload length in bytes      4  u8  frame version, 1     5  u8  kind     6  u16  reserved, zero
+/// 8  u64  XXH3-64 of the payload, seeded with the eight bytes before, read as one big-endian integer
+/// ```
+/// All integers are big-endian. Because the seed is the rest of the header, the checksum covers every byte of the frame.
+enum FrameHeader {
+    /// Bytes of a header.
+    static let bytes = 16
+    /// The only frame version there is.
+    static let version: UInt8 = 1
+
+    /// The first eight bytes, which are also the seed of the checksum.
+    static func word(payloadBytes: UInt32, kind: FrameKind) -> UInt64 {
+        UInt64(payloadBytes) << 32 | UInt64(Self.version) << 24 | UInt64(kind.rawValue) << 16
+    }
+}
+
+/// Why bytes are not a conversation in this protocol. After one of these the connection is closed and the error counted.
+package enum WireError: Error, Equatable, Sendable {
+    /// A frame above the limit of the moment, announced by the other side or about to be sent.
+    case frameTooLong(bytes: Int, bytesMax: Int)
+    /// Not the frame version of this code; most likely not this protocol at all.
+    case unsupportedFrameVersion(UInt8)
+    /// Reserved bits that are set.
+    case reservedBitsSet(UInt16)
+    /// A kind that this code does not know.
+    case unknownKind(UInt8)
+    /// A handshake frame after the handshake, or any other before it.
+    case unexpectedKind(FrameKind)
+    /// The frame was damaged on its way.
+    case checksumMismatch(FrameKind)
+    /// A payload that is not what its kind says.
+    case malformed(FrameKind, DecodeError)
+    /// A message to be sent holds something that the other side would refuse.
+    case unencodable(FrameKind, DecodeError)
+}

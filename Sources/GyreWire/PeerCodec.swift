@@ -1,0 +1,115 @@
+import GyreBase
+import GyreMembership
+package import GyreMessages
+import NIOCore
+
+extension PeerMessage {
+    /// The kind of frame that carries the message.
+    package var kind: FrameKind {
+        switch self {
+        case .replicate: .replicate
+        case .replicated: .replicated
+        case .fetch: .fetch
+        case .fetched: .fetched
+        case .forward: .forward
+        case .forwarded: .forwarded
+        case .membership: .membership
+        }
+    }
+
+    /// Appends the tag if there is one, then the parts in the order of the declaration.
+    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+        switch self {
+        case .replicate(let tag, let name, let record):
+            buffer.writeInteger(tag)
+            name.encode(into: &buffer)
+            buffer.writeCounted(record)
+        case .replicated(let tag, let outcome):
+            buffer.writeInteger(tag)
+            buffer.writeInteger(outcome.rawValue)
+        case .fetch(let tag, let name, let whole):
+            buffer.writeInteger(tag)
+            name.encode(into: &buffer)
+            buffer.writeFlag(whole)
+        case .fetched(let tag, let outcome):
+            buffer.writeInteger(tag)
+            outcome.encode(into: &buffer)
+        case .forward(let tag, let timeoutMilliseconds, let request):
+            buffer.writeInteger(tag)
+            buffer.writeInteger(timeoutMilliseconds)
+            try request.encode(into: &buffer)
+        case .forwarded(let tag, let response):
+            buffer.writeInteger(tag)
+            try response.encode(into: &buffer)
+        case .membership(let message): try message.encode(into: &buffer)
+        }
+    }
+
+    /// Reads what `encode` wrote; `kind` is that of the frame, never one of a handshake or of a client.
+    init(kind: FrameKind, decoding buffer: inout ByteBuffer) throws(DecodeError) {
+        if kind == .membership {
+            self = .membership(try MembershipMessage(decoding: &buffer))
+            return
+        }
+        let tag = try buffer.readFixed(as: UInt64.self)
+        switch kind {
+        case .replicate:
+            let name = try ObjectName(decoding: &buffer)
+            let record = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
+            self = .replicate(tag: tag, name: name, record: record)
+        case .replicated:
+            guard let outcome = ReplicateOutcome(rawValue: try buffer.readFixed()) else {
+                throw .invalid(field: "replicate outcome")
+            }
+            self = .replicated(tag: tag, outcome)
+        case .fetch:
+            let name = try ObjectName(decoding: &buffer)
+            self = .fetch(tag: tag, name: name, whole: try buffer.readFlag())
+        case .fetched: self = .fetched(tag: tag, try FetchOutcome(decoding: &buffer))
+        case .forward:
+            let timeout = try buffer.readFixed(as: UInt32.self)
+            self = .forward(tag: tag, timeoutMilliseconds: timeout, try ClientRequest(decoding: &buffer))
+        case .forwarded: self = .forwarded(tag: tag, try ClientResponse(decoding: &buffer))
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership:
+            throw .invalid(field: "peer message")
+        }
+    }
+}
+
+extension FetchOutcome {
+    private enum Kind {
+        // On the wire; never renumber.
+        static let record: UInt8 = 1
+        static let digest: UInt8 = 2
+        static let absent: UInt8 = 3
+        static let corrupt: UInt8 = 4
+        static let overloaded: UInt8 = 5
+    }
+
+    /// Appends the kind, then what belongs to it.
+    func encode(into buffer: inout ByteBuffer) {
+        switch self {
+        case .record(let record):
+            buffer.writeInteger(Kind.record)
+            buffer.writeCounted(record)
+        case .digest(let digest):
+            buffer.writeInteger(Kind.digest)
+            buffer.writeInteger(digest)
+        case .absent: buffer.writeInteger(Kind.absent)
+        case .corrupt: buffer.writeInteger(Kind.corrupt)
+        case .overloaded: buffer.writeInteger(Kind.overloaded)
+        }
+    }
+
+    /// Reads what `encode` wrote; the record is a slice, not looked into.
+    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+        switch try buffer.readFixed(as: UInt8.self) {
+        case Kind.record: self = .record(try buffer.readCounted(bytesMax: WireLimits.frameBytesMax))
+        case Kind.digest: self = .digest(try buffer.readFixed(as: UInt64.self))
+        case Kind.absent: self = .absent
+        case Kind.corrupt: self = .corrupt
+        case Kind.overloaded: self = .overloaded
+        default: throw .invalid(field: "fetch outcome")
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import GyreBase
+import GyreClient
+import GyreMembership
+import GyreMessages
+import NIOCore
+
+/// Shows who owns what.
+struct RingCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ring",
+        abstract: "Show the owners of the ring, or of one key."
+    )
+
+    @OptionGroup var cluster: ClusterOptions
+    @Option(help: "The bucket.") var bucket = "default"
+    @Argument(help: "A key: shows its token, its partition and its preference list.") var key: String?
+
+    func run() async throws {
+        try await self.cluster.withClient { client in
+            guard case .status(let report) = try await client.call(.status) else {
+                throw CommandFailure(.quorumMissed, "the node gave an answer of another kind")
+            }
+            guard let key = self.key else { return self.printRing(report) }
+            let name: ObjectName
+            do {
+                name = try ObjectName(bucket: ByteBuffer(string: self.bucket), key: ByteBuffer(string: key))
+            } catch {
+                throw CommandFailure(
+                    .usage,
+                    "a bucket has 1 to \(ObjectName.bucketBytesMax) bytes, a key 1 to \(ObjectName.keyBytesMax)")
+            }
+            guard case .location(let location) = try await client.call(.locate(name)) else {
+                throw CommandFailure(.quorumMissed, "the node gave an answer of another kind")
+            }
+            self.printLocation(location, of: key, report)
+        }
+    }
+
+    private func printRing(_ report: StatusReport) {
+        let slots = UInt64(report.partitionCount) * UInt64(report.replicas)
+        let owners = report.members.filter { $0.ownedSlots > 0 }.sorted { $0.record.name < $1.record.name }
+        if self.cluster.json {
+            let nodes = owners.map { member in
+                JSONText.object([
+                    ("name", .text(member.record.name)), ("node", .text(member.record.node.description)),
+                    ("partitions", .unsigned(member.ownedSlots)),
+                    ("share", .number(Double(member.ownedSlots) / Double(max(1, slots)))),
+                ])
+            }
+            StandardStreams.writeLine(
+                JSONText.object([
+                    ("partitions", .unsigned(UInt64(report.partitionCount))), ("epoch", .unsigned(report.ringEpoch)),
+                    ("hash", .text(hexadecimal(report.ringHash))), ("replicas", .unsigned(UInt64(report.replicas))),
+                    ("nodes", .list(nodes)),
+                ]).line)
+            return
+        }
+        StandardStreams.writeLine(
+            "\(report.partitionCount) partitions, \(report.replicas) replicas, epoch \(report.ringEpoch),"
+                + " hash \(hexadecimal(report.ringHash))")
+        var table = TextTable([
+            .init("NAME"), .init("NODE"), .init("PARTITIONS", isNumber: true), .init("SHARE", isNumber: true),
+        ])
+        for member in owners {
+            let share = Double(member.ownedSlots) / Double(max(1, slots))
+            table.add([
+                member.record.name, member.record.node.description, String(member.ownedSlots),
+                "\((share * 1_000).rounded() / 10)%",
+            ])
+        }
+        for line in table.lines { StandardStreams.writeLine(line) }
+    }
+
+    private func printLocation(_ location: LocationReport, of key: String, _ report: StatusReport) {
+        let owners = location.owners.map { node in
+            (name: report.members.first { $0.record.node == node }?.record.name ?? "?", node: node)
+        }
+        if self.cluster.json {
+            let list = owners.map { owner in
+                JSONText.object([
+                    ("name", .text(owner.name)), ("node", .text(owner.node.description)), ("role", .text("primary")),
+                ])
+            }
+            StandardStreams.writeLine(
+                JSONText.object([
+                    ("bucket", .text(self.bucket)), ("key", .text(key)), ("token", .text(location.token.description)),
+                    ("partition", .unsigned(UInt64(location.partition))), ("owners", .list(list)),
+                ]).line)
+            return
+        }
+        StandardStreams.writeLine("token      \(location.token)")
+        StandardStreams.writeLine("partition  \(location.partition)")
+        for (index, owner) in owners.enumerated() {
+            StandardStreams.writeLine("primary \(index + 1)  \(owner.name)  \(owner.node)")
+        }
+    }
+}

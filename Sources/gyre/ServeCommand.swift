@@ -1,0 +1,126 @@
+import ArgumentParser
+import Dispatch
+import Glibc
+import GyreServer
+import Logging
+import ServiceLifecycle
+
+/// Runs a node in the foreground until SIGTERM or SIGINT.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run a node in the foreground until SIGTERM or SIGINT.",
+        discussion: """
+            Every setting can also come from the environment (GYRE_NAME, GYRE_DATA, ...) or from a YAML file with the \
+            same names. A flag wins over the environment, the environment over the file.
+            """
+    )
+
+    @Option(help: "What people call the node; unique in the cluster.") var name: String?
+    @Option(help: "The directory that belongs to this node alone.") var data: String?
+    @Option(help: "HOST:PORT to listen on; port 0 takes a free one. Default 127.0.0.1:7400.") var listen: String?
+    @Option(help: "HOST:PORT where others reach the node, when it is not the one it listens on.") var advertise: String?
+    @Option(help: "HOST:PORT of a node of the cluster; repeatable, may be down, may be this one.") var seed: [String] =
+        []
+    @Option(help: "The cluster's name; nodes of different names refuse each other. Default gyre.") var cluster: String?
+    @Option(help: "The failure domain; replicas go to different ones first.") var zone: String?
+    @Option(help: "The share of the ring, relative to the others. Default 1.") var weight: Int?
+    @Option(help: "Slices of the ring, a power of two, fixed when the cluster is created. Default 1024.")
+    var partitions: Int?
+    @Option(help: "N, the replicas of a key; the same on every node. Default 3.") var replicas: Int?
+    @Option(help: "R, the replicas that a read asks. Default 2.") var reads: Int?
+    @Option(help: "W, the replicas that must have a write on disk. Default 2.") var writes: Int?
+    @Option(help: "When a write counts as on disk: always, interval or none. Default always.") var durability: String?
+    @Option(help: "HOST:PORT of the HTTP interface; not in this version.") var http: String?
+    @Option(help: "HOST:PORT of the Redis interface; not in this version.") var resp: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
+    @Option(help: "A YAML file of settings.") var config: String?
+    @Flag(help: "Check the settings and exit.") var check = false
+
+    func run() async throws {
+        try await reportingFailures(json: false) {
+            let (options, level) = try await self.settings()
+            if self.check {
+                StandardStreams.writeLine("ok")
+                return
+            }
+            try await Self.serve(options, level)
+        }
+    }
+
+    private static func serve(_ options: ServerOptions, _ level: Logger.Level) async throws {
+        // A write to a connection that is gone must be an error, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        var log = Logger(label: "gyre") { StreamLogHandler.standardError(label: $0) }
+        log.logLevel = level
+        let server: GyreServer
+        do throws(ServerError) {
+            server = try await GyreServer.start(options, log: log)
+        } catch { throw Self.failure(error) }
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(services: server.services, logger: Self.quiet(log)))
+        let signals = await StopSignals { await group.triggerGracefulShutdown() }
+        defer { signals.cancel() }
+        StandardStreams.writeLine(
+            "ready name=\(options.name) node=\(server.node) listen=\(server.listen) http=- resp=-")
+        do {
+            try await group.run()
+        } catch let error as ServerError {
+            throw Self.failure(error)
+        }
+        log.info("stopped")
+    }
+
+    /// The group's own lines say nothing that ours do not.
+    private static func quiet(_ log: Logger) -> Logger {
+        var copy = log
+        copy.logLevel = max(log.logLevel, .error)
+        return copy
+    }
+
+    private static func failure(_ error: ServerError) -> CommandFailure {
+        switch error {
+        case .invalidOption(let text): CommandFailure(.usage, text)
+        case .cannotListen(let text), .storage(let text): CommandFailure(.inputOutput, text)
+        }
+    }
+
+    private func settings() async throws -> (ServerOptions, Logger.Level) {
+        let settings = try await ServeSettings(file: self.config)
+        guard let name = try settings.text(self.name, "name") else {
+            throw CommandFailure(.usage, "a node needs a name: add --name")
+        }
+        guard let data = try settings.text(self.data, "data") else {
+            throw CommandFailure(.usage, "a node needs a directory of its own: add --data")
+        }
+        for (flag, key) in [(self.http, "http"), (self.resp, "resp")] where try settings.text(flag, key) != nil {
+            throw CommandFailure(.usage, "\(key) is not in this version of gyre; leave it out")
+        }
+        var options = ServerOptions(name: name, dataDirectory: data)
+        options.listen = try settings.address(self.listen, "listen") ?? options.listen
+        options.advertise = try settings.address(self.advertise, "advertise")
+        options.seeds = try settings.addresses(self.seed, "seed")
+        options.cluster = try settings.text(self.cluster, "cluster") ?? options.cluster
+        options.zone = try settings.text(self.zone, "zone") ?? options.zone
+        options.weight = try settings.integer(self.weight, "weight") ?? options.weight
+        options.partitionCount = try settings.integer(self.partitions, "partitions") ?? options.partitionCount
+        options.replicas = try settings.integer(self.replicas, "replicas") ?? options.replicas
+        options.reads = try settings.integer(self.reads, "reads") ?? min(options.reads, max(1, options.replicas))
+        options.writes = try settings.integer(self.writes, "writes") ?? min(options.writes, max(1, options.replicas))
+        if let text = try settings.text(self.durability, "durability") {
+            guard let durability = DurabilityOption(rawValue: text) else {
+                throw CommandFailure(.usage, "durability must be always, interval or none, not '\(text)'")
+            }
+            options.durability = durability
+        }
+        var level = Logger.Level.info
+        if let text = try settings.text(self.logLevel, "log-level") {
+            guard let known = Logger.Level(rawValue: text) else {
+                throw CommandFailure(.usage, "log-level must be one of trace to critical, not '\(text)'")
+            }
+            level = known
+        }
+        do throws(ServerError) { try options.validate() } catch { throw Self.failure(error) }
+        return (options, level)
+    }
+}

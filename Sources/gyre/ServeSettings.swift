@@ -1,0 +1,85 @@
+import ArgumentParser
+import Configuration
+import GyreMembership
+import GyreServer
+
+/// The settings of `gyre serve`, found in three places: a flag wins over the environment (`GYRE_…`), which wins over
+/// the configuration file.
+struct ServeSettings {
+    /// Every name that a configuration file may contain.
+    private static let names: Set<String> = [
+        "name", "data", "listen", "advertise", "seed", "cluster", "zone", "weight", "partitions", "replicas", "reads",
+        "writes", "durability", "http", "resp", "log-level",
+    ]
+
+    private let reader: ConfigReader
+
+    /// Reads the environment, and the file if there is one; refuses names that mean nothing.
+    init(file: String?) async throws {
+        var providers: [any ConfigProvider] = [EnvironmentVariablesProvider().prefixKeys(with: "gyre")]
+        if let file {
+            let bytes: [UInt8]
+            do { bytes = try StandardStreams.read(file, bytesMax: 1 << 20) } catch {
+                throw CommandFailure(.inputOutput, "\(error)")
+            }
+            try Self.checkNames(in: String(decoding: bytes, as: UTF8.self), file)
+            let path = ConfigValue(.string(file), isSecret: false)
+            let place = ConfigReader(provider: InMemoryProvider(values: ["filePath": path]))
+            do { providers.append(try await FileProvider<YAMLSnapshot>(config: place)) } catch {
+                throw CommandFailure(.usage, "\(file) is not a YAML file of settings: \(error)")
+            }
+        }
+        self.reader = ConfigReader(providers: providers)
+    }
+
+    /// A setting's text.
+    func text(_ flag: String?, _ name: String) throws -> String? {
+        if let flag { return flag }
+        guard let value = self.reader.string(forKey: ConfigKey([name])) else { return nil }
+        return value
+    }
+
+    /// A setting's whole number.
+    func integer(_ flag: Int?, _ name: String) throws -> Int? {
+        if let flag { return flag }
+        guard let text = try self.text(nil, name) else { return nil }
+        guard let value = Int(text) else {
+            throw CommandFailure(.usage, "\(name) must be a whole number, not '\(text)'")
+        }
+        return value
+    }
+
+    /// A setting's address.
+    func address(_ flag: String?, _ name: String) throws -> PeerAddress? {
+        guard let text = try self.text(flag, name) else { return nil }
+        return try Self.parsedAddress(text, name)
+    }
+
+    /// A setting's addresses: flags repeated, a YAML list, or one text with commas.
+    func addresses(_ flags: [String], _ name: String) throws -> [PeerAddress] {
+        var texts = flags
+        if texts.isEmpty { texts = self.reader.stringArray(forKey: ConfigKey([name])) ?? [] }
+        if texts.isEmpty, let text = try self.text(nil, name) { texts = text.split(separator: ",").map(String.init) }
+        return try texts.map { try Self.parsedAddress($0, name) }
+    }
+
+    private static func parsedAddress(_ text: String, _ name: String) throws -> PeerAddress {
+        guard let address = PeerAddress(parsing: text) else {
+            throw CommandFailure(.usage, "\(name) must be HOST:PORT, not '\(text)'")
+        }
+        return address
+    }
+
+    /// A misspelt setting would otherwise be a default in disguise.
+    private static func checkNames(in text: String, _ file: String) throws {
+        for line in text.split(whereSeparator: \.isNewline) {
+            guard let first = line.first, first.isLetter, let colon = line.firstIndex(of: ":") else { continue }
+            let name = String(line[..<colon])
+            guard self.names.contains(name) else {
+                throw CommandFailure(
+                    .usage,
+                    "\(file): there is no setting '\(name)'; known are \(self.names.sorted().joined(separator: ", "))")
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+import ArgumentParser
+import GyreSimulator
+
+/// `gyre simulate`: runs whole clusters in virtual time under faults and checks that they keep every promise.
+struct SimulateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate",
+        abstract: "Run simulated clusters under faults and check every promise.",
+        discussion: """
+            Each seed draws a cluster, a workload and faults, and always runs the same way. Exit code 1 means that a \
+            promise was broken; the output names the seed and how to run it again.
+            """)
+
+    @Option(help: "The first seed.")
+    var seed: UInt64 = 0
+
+    @Option(help: "How many seeds to run, one after the other from --seed.")
+    var seeds: UInt64 = 1
+
+    @Option(help: "How many nodes, 1 to 7; drawn from the seed when left out.")
+    var nodes: Int?
+
+    @Option(help: "How much virtual time clients and faults get, such as 60s, 5m or 1h.")
+    var time = "60s"
+
+    @Option(help: "all, none, or a list of network, crash, power, clock.")
+    var faults = "all"
+
+    @Option(help: .hidden)
+    var plant: String?
+
+    @Flag(help: "Print one JSON document.")
+    var json = false
+
+    func validate() throws {
+        guard self.seeds > 0, self.seed <= .max - self.seeds else {
+            throw ValidationError("--seeds must be at least 1 and the last seed below 2^64")
+        }
+        _ = try self.options(for: self.seed)
+    }
+
+    func run() async throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let first = try self.options(for: self.seed)
+        let batch = await Self.run(first, seeds: self.seeds)
+        let elapsed = clock.now - start
+        let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
+        if self.json {
+            print(self.document(batch, seconds: seconds))
+        } else {
+            self.report(batch, seconds: seconds)
+        }
+        if !batch.total.failed.isEmpty { throw ExitCode(1) }
+    }
+
+    // MARK: - Running
+
+    /// The sum of all runs, and the only run when there is one.
+    private struct Outcome: Sendable {
+        var total = SimulationBatch()
+        var last: SimulationResult?
+    }
+
+    /// Two threads take every other seed; runs share nothing.
+    private static func run(_ first: SimulationOptions, seeds: UInt64) async -> Outcome {
+        await withTaskGroup(of: Outcome.self) { group in
+            for lane in 0..<min(2, seeds) {
+                group.addTask {
+                    var outcome = Outcome()
+                    for offset in stride(from: lane, to: seeds, by: 2) {
+                        var options = first
+                        options.seed += offset
+                        let result = Simulation.run(options)
+                        outcome.total.add(result)
+                        outcome.last = result
+                    }
+                    return outcome
+                }
+            }
+            var all = Outcome()
+            for await outcome in group {
+                all.total.add(outcome.total)
+                all.last = outcome.last
+            }
+            return all
+        }
+    }
+
+    private func options(for seed: UInt64) throws -> SimulationOptions {
+        let plantedBug = try self.plant.map { name in
+            guard let bug = PlantedBug(rawValue: name) else {
+                throw ValidationError("--plant must be one of \(PlantedBug.allCases.map(\.rawValue))")
+            }
+            return bug
+        }
+        do {
+            return try SimulationOptions(
+                seed: seed, nodes: self.nodes, virtualSeconds: try self.virtualSeconds(), faults: try self.families(),
+                plantedBug: plantedBug)
+        } catch let error as SimulationError {
+            switch error {
+            case .notImplemented(let fault): throw ValidationError("--faults \(fault.rawValue) is not simulated yet")
+            case .nodes(let value, let least, let most):
+                throw ValidationError("--nodes \(value) must be \(least) to \(most)")
+            case .virtualSeconds(let value, let least, let most):
+                throw ValidationError("--time \(value)s must be \(least)s to \(most)s")
+            }
+        }
+    }
+
+    private func virtualSeconds() throws -> Int {
+        let units: [Character: Int] = ["s": 1, "m": 60, "h": 3_600]
+        guard let last = self.time.last, let unit = units[last], let count = Int(self.time.dropLast()), count > 0,
+            count <= SimulationOptions.virtualSecondsRange.upperBound
+        else { throw ValidationError("--time \(self.time) must be a number with s, m or h, such as 60s") }
+        return count * unit
+    }
+
+    private func families() throws -> Set<FaultClass> {
+        switch self.faults {
+        case "all": return Set(FaultClass.implemented)
+        case "none": return []
+        default:
+            return Set(
+                try self.faults.split(separator: ",").map { name in
+                    guard let family = FaultClass(rawValue: String(name)) else {
+                        let known = FaultClass.allCases.map(\.rawValue).joined(separator: ", ")
+                        throw ValidationError("--faults \(name) must be all, none or some of \(known)")
+                    }
+                    return family
+                })
+        }
+    }
+
+    // MARK: - Reporting
+
+    private func replay(_ result: SimulationResult) -> String {
+        var words = ["gyre simulate --seed \(result.seed) --time \(self.time) --faults \(self.faults)"]
+        if let nodes = self.nodes { words.append("--nodes \(nodes)") }
+        if let plant = self.plant { words.append("--plant \(plant)") }
+        return words.joined(separator: " ")
+    }
+
+    private func report(_ outcome: Outcome, seconds: Double) {
+        let batch = outcome.total
+        for result in batch.failed {
+            print("seed \(result.seed) broke a promise: \(result.violation?.description ?? "")")
+            print("  \(result.plan), trace hash \(result.traceHash)")
+            print("  replay: \(self.replay(result))")
+        }
+        if self.seeds == 1, let result = outcome.last {
+            print(result.plan)
+            print("trace hash \(result.traceHash)")
+        }
+        let tenths = Int(seconds * 10)
+        print(
+            "\(self.seeds) seeds: \(batch.passed) passed, \(batch.failed.count) failed; \(batch.virtualSeconds) virtual "
+                + "seconds, \(batch.events) events in \(tenths / 10).\(tenths % 10) s")
+        if self.seeds >= 100, !batch.unmetMarks.isEmpty {
+            print("never met: \(batch.unmetMarks.map(\.rawValue).joined(separator: ", "))")
+        }
+    }
+
+    private func document(_ outcome: Outcome, seconds: Double) -> String {
+        let batch = outcome.total
+        let failed = batch.failed.map { result in
+            let violation = result.violation
+            return "{\"seed\":\(result.seed),\"invariant\":\(Self.quoted(violation?.invariant ?? "")),\"message\":"
+                + "\(Self.quoted(violation?.message ?? "")),\"trace_hash\":\"\(result.traceHash)\",\"replay\":"
+                + "\(Self.quoted(self.replay(result)))}"
+        }
+        let marks = batch.marks.sorted { $0.key < $1.key }.map { "\"\($0.key.rawValue)\":\($0.value)" }
+        var fields = [
+            "\"seeds\":\(self.seeds)", "\"passed\":\(batch.passed)", "\"failed\":[\(failed.joined(separator: ","))]",
+            "\"virtual_seconds\":\(batch.virtualSeconds)", "\"events\":\(batch.events)", "\"seconds\":\(seconds)",
+            "\"marks\":{\(marks.joined(separator: ","))}",
+        ]
+        if self.seeds == 1, let result = outcome.last { fields.append("\"trace_hash\":\"\(result.traceHash)\"") }
+        return "{\(fields.joined(separator: ","))}"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": result += "\\\(scalar)"
+            case let control where control.value < 0x20: result += " "
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}

@@ -1,0 +1,129 @@
+import ArgumentParser
+import GyreBase
+import GyreClient
+import GyreMembership
+import GyreMessages
+
+/// Shows the members of the cluster and what is wrong with it.
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show the nodes of the cluster; the last line says healthy, or what is wrong."
+    )
+
+    @OptionGroup var cluster: ClusterOptions
+
+    func run() async throws {
+        try await self.cluster.withClient { client in
+            let half = self.cluster.timeout.duration / 2
+            let summary = StatusSummary(try await client.gatherStatus(timeout: half))
+            if self.cluster.json {
+                StandardStreams.writeLine(summary.json.line)
+            } else {
+                for line in summary.lines { StandardStreams.writeLine(line) }
+            }
+        }
+    }
+}
+
+/// What `gyre status` shows, as a value: one row a member, and everything that an operator should look at.
+struct StatusSummary {
+    /// One member.
+    struct Row {
+        let record: MemberRecord
+        let state: String
+        let share: Double
+        let report: StatusReport?
+    }
+
+    let rows: [Row]
+    let problems: [String]
+
+    init(_ status: ClusterStatus) {
+        let first = status.reports.first
+        let slots = Double(first.map { UInt64($0.partitionCount) * UInt64($0.replicas) } ?? 1)
+        self.rows = status.members.sorted { ($0.name, $0.node) < ($1.name, $1.node) }.map { record in
+            let owned = first?.members.first { $0.record.node == record.node }?.ownedSlots ?? 0
+            return Row(
+                record: record, state: Self.word(record), share: Double(owned) / max(1, slots),
+                report: status.report(of: record.node))
+        }
+        self.problems = Self.problems(self.rows, status)
+    }
+
+    /// The one word for what a node is and whether it answers.
+    static func word(_ record: MemberRecord) -> String {
+        if record.state != .removed, record.liveness == .dead { return "down" }
+        return switch record.state {
+        case .joining: "joining"
+        case .normal: "normal"
+        case .leaving: "leaving"
+        case .removed: "removed"
+        }
+    }
+
+    private static func problems(_ rows: [Row], _ status: ClusterStatus) -> [String] {
+        var problems: [String] = []
+        for row in rows {
+            switch row.state {
+            case "down": problems.append("\(row.record.name) is down")
+            case "joining": problems.append("\(row.record.name) is joining")
+            case "removed": break
+            default: if row.report == nil { problems.append("\(row.record.name) does not answer") }
+            }
+        }
+        if !status.agreesOnRing { problems.append("the nodes do not agree on the ring") }
+        let owners = rows.count { $0.record.state.ownsRanges }
+        if let replicas = status.reports.first.map({ Int($0.replicas) }), owners < replicas {
+            problems.append("\(owners) of the \(replicas) nodes that \(replicas) replicas need")
+        }
+        let live = rows.filter { $0.state != "removed" }
+        for (index, row) in live.enumerated()
+        where live[..<index].contains(where: { $0.record.name == row.record.name }) {
+            problems.append("two nodes are named \(row.record.name)")
+        }
+        return problems
+    }
+
+    /// For people.
+    var lines: [String] {
+        var table = TextTable([
+            .init("NAME"), .init("STATE"), .init("ADDRESS"), .init("ZONE"), .init("SHARE", isNumber: true),
+            .init("KEYS", isNumber: true), .init("DISK", isNumber: true), .init("HINTS", isNumber: true),
+            .init("TRANSFERS", isNumber: true), .init("VERSION"),
+        ])
+        for row in self.rows {
+            table.add([
+                row.record.name, row.state, row.record.address.description,
+                row.record.zone.isEmpty ? "-" : row.record.zone,
+                "\((row.share * 1_000).rounded() / 10)%", row.report.map { String($0.keys) } ?? "-",
+                row.report.map { byteText($0.diskBytes) } ?? "-", "0", "0", row.record.softwareVersion,
+            ])
+        }
+        return table.lines + [self.problems.isEmpty ? "healthy" : self.problems.joined(separator: "; ")]
+    }
+
+    /// For programs.
+    var json: JSONText {
+        .object([
+            ("healthy", .bool(self.problems.isEmpty)), ("problems", .list(self.problems.map(JSONText.text))),
+            ("nodes", .list(self.rows.map(Self.json))),
+        ])
+    }
+
+    private static func json(_ row: Row) -> JSONText {
+        .object([
+            ("name", .text(row.record.name)), ("node", .text(row.record.node.description)),
+            ("state", .text(row.state)), ("address", .text(row.record.address.description)),
+            ("zone", .text(row.record.zone)), ("weight", .integer(Int64(row.record.weight))),
+            ("share", .number(row.share)), ("keys", row.report.map { .unsigned($0.keys) } ?? .null),
+            ("disk_bytes", row.report.map { .unsigned($0.diskBytes) } ?? .null), ("hints_pending", .integer(0)),
+            ("hint_bytes", .integer(0)), ("lag_s", .integer(0)), ("transfers", .integer(0)),
+            ("version", .text(row.record.softwareVersion)),
+            (
+                "counters",
+                row.report.map { .object($0.counters.map { ($0.name, JSONText.unsigned($0.value)) }) } ?? .null
+            ),
+        ])
+    }
+}

@@ -1,0 +1,223 @@
+import GyreBase
+import GyreCausality
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreQuorum
+import GyreStorage
+import NIOCore
+
+/// A disk that answers when told to, over naive values.
+struct TestDisk {
+    var records: [ObjectName: Siblings] = [:]
+    var corrupt: Set<ObjectName> = []
+    var ceiling: UInt64 = 1
+
+    mutating func answer(_ request: StorageRequest) -> StorageReply {
+        StorageReply(tag: request.tag, outcome: self.outcome(request))
+    }
+
+    private mutating func outcome(_ request: StorageRequest) -> StorageOutcome {
+        switch request {
+        case .lease(_, let ceiling):
+            self.ceiling = ceiling
+            return .leased(ceiling: ceiling)
+        case .keep: return .kept
+        case .figures:
+            var figures = StorageFigures()
+            figures.keys = UInt64(self.records.count)
+            return .figures(figures)
+        case .read(_, let name, let depth):
+            if self.corrupt.contains(name) { return .refused(.corrupt) }
+            guard let record = self.bytes(name) else { return .absent }
+            let digest = RecordDigest(of: record, name: name)
+            return depth == .record ? .record(record, digest) : .digest(digest)
+        case .update(_, let name, let update):
+            if self.corrupt.contains(name) { return .refused(.corrupt) }
+            var siblings = self.records[name] ?? Siblings()
+            switch update {
+            case .put(let version, let seen, let ifAbsent):
+                if ifAbsent, !siblings.versions.isEmpty { return .refused(.exists) }
+                siblings.put(version, seen: seen)
+            case .delete(let seen): siblings.delete(seen: seen)
+            }
+            self.records[name] = siblings
+            let record = self.bytes(name) ?? ByteBuffer()
+            return .updated(record, RecordDigest(of: record, name: name), context: siblings.context)
+        case .merge(_, let name, let record), .heal(_, let name, let record):
+            if case .merge = request, self.corrupt.contains(name) { return .refused(.corrupt) }
+            if self.corrupt.remove(name) != nil { self.records[name] = nil }
+            var bytes = record
+            guard let incoming = try? Siblings(decoding: &bytes) else { return .refused(.malformed) }
+            var siblings = self.records[name] ?? Siblings()
+            siblings.merge(incoming)
+            self.records[name] = siblings
+            return .merged(RecordDigest(of: self.bytes(name) ?? ByteBuffer(), name: name), clash: false)
+        }
+    }
+
+    private func bytes(_ name: ObjectName) -> ByteBuffer? {
+        guard let siblings = self.records[name] else { return nil }
+        var buffer = ByteBuffer()
+        siblings.encode(into: &buffer)
+        return buffer
+    }
+}
+
+/// One node with its disk and what it did.
+final class TestNode {
+    var node: Node
+    var disk = TestDisk()
+    var random: SeededRandom
+    var answers: [(ReplyAddress, ClientResponse)] = []
+    var events: [NodeEvent] = []
+    /// Storage requests the disk has not answered; nothing is answered while `diskStuck`.
+    var pending: [StorageRequest] = []
+    var diskStuck = false
+
+    init(node: consuming Node, seed: UInt64) {
+        self.node = node
+        self.random = SeededRandom(seed: seed)
+    }
+}
+
+/// Nodes that deliver to each other at once and in order, under a hand-driven clock.
+final class TestCluster {
+    let nodes: [TestNode]
+    let ids: [NodeID]
+    private(set) var now = Now(instant: Instant(nanoseconds: 0), wall: WallTime(milliseconds: 1_700_000_000_000))
+    /// Nodes whose messages are swallowed in both directions, without anyone being told.
+    var silent: Set<NodeID> = []
+    /// Messages sent between nodes so far, as text, for claims about order.
+    var sent: [(from: NodeID, to: NodeID, message: PeerMessage)] = []
+
+    init(count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2) throws {
+        let records = try (0..<count).map { index in
+            try Self.record(index)
+        }
+        self.ids = records.map(\.node)
+        let quorum = try Quorum(replicas: replicas, reads: reads, writes: writes)
+        var options = NodeOptions(quorum: quorum, cluster: "test")
+        options.partitionCount = 16
+        var nodes: [TestNode] = []
+        for record in records {
+            let node = try Node(
+                options: options, me: record, seeds: [], known: records.filter { $0.node != record.node },
+                recovered: RecoveredState(), now: self.now)
+            nodes.append(TestNode(node: node, seed: record.node.rawValue))
+        }
+        self.nodes = nodes
+        for index in nodes.indices {
+            self.run(index) { node, now, effects in node.start(at: now, into: &effects) }
+        }
+        for a in nodes.indices {
+            for b in nodes.indices where a != b {
+                self.deliver(a, .peerUp(self.ids[b], records[b].address))
+            }
+        }
+    }
+
+    static func record(_ index: Int) throws -> MemberRecord {
+        guard let address = PeerAddress(parsing: "127.0.0.1:\(7_000 + index)") else { throw DecodeError.truncated }
+        return MemberRecord(
+            node: NodeID(rawValue: UInt64(index + 1)), name: "n\(index + 1)", address: address, zone: "", weight: 1,
+            state: .normal, recordVersion: 1, incarnation: 1, liveness: .alive, softwareVersion: "test", labels: [])
+    }
+
+    func deliver(_ index: Int, _ input: NodeInput) {
+        self.run(index) { [random = self.nodes[index]] node, now, effects in
+            node.step(input, at: now, random: &random.random, into: &effects)
+        }
+    }
+
+    private func run(_ index: Int, _ body: (inout Node, Now, inout [NodeEffect]) -> Void) {
+        var effects: [NodeEffect] = []
+        body(&self.nodes[index].node, self.now, &effects)
+        for effect in effects {
+            switch effect {
+            case .reply(let address, let response): self.nodes[index].answers.append((address, response))
+            case .event(let event): self.nodes[index].events.append(event)
+            case .store(let request): self.nodes[index].pending.append(request)
+            case .send(let target, let message):
+                self.sent.append((self.ids[index], target, message))
+                guard let other = self.ids.firstIndex(of: target), !self.silent.contains(target),
+                    !self.silent.contains(self.ids[index])
+                else { continue }
+                self.deliver(other, .peer(self.ids[index], message))
+            case .dial, .persist: break
+            }
+        }
+        self.flush(index)
+    }
+
+    /// Lets the disk of a node answer all it was asked.
+    func flush(_ index: Int) {
+        while !self.nodes[index].diskStuck, !self.nodes[index].pending.isEmpty {
+            let request = self.nodes[index].pending.removeFirst()
+            let reply = self.nodes[index].disk.answer(request)
+            self.deliver(index, .storage(reply))
+        }
+    }
+
+    /// Moves all clocks on, in ticks.
+    func advance(_ span: TimeSpan) {
+        let end = self.now.instant.advanced(by: span)
+        while self.now.instant < end {
+            let step = TimeSpan.milliseconds(10)
+            self.now = Now(
+                instant: self.now.instant.advanced(by: step),
+                wall: WallTime(milliseconds: self.now.wall.milliseconds + 10))
+            for index in self.nodes.indices where !self.silent.contains(self.ids[index]) { self.deliver(index, .tick) }
+        }
+    }
+
+    private var requests: UInt64 = 0
+
+    /// Sends a request to a node and returns the answer, if it came at once.
+    @discardableResult
+    func ask(_ index: Int, _ request: ClientRequest, timeout: TimeSpan = .seconds(1)) -> ClientResponse? {
+        self.requests += 1
+        let address = ReplyAddress(connection: 1, request: self.requests)
+        self.deliver(index, .client(address, request, timeout: timeout))
+        return self.answer(index, to: address)
+    }
+
+    /// The answer to the newest request, if it has come.
+    func latestAnswer(_ index: Int) -> ClientResponse? {
+        self.answer(index, to: ReplyAddress(connection: 1, request: self.requests))
+    }
+
+    private func answer(_ index: Int, to address: ReplyAddress) -> ClientResponse? {
+        self.nodes[index].answers.first { $0.0 == address }?.1
+    }
+
+    private var sequence: UInt64 = 0
+
+    func put(_ text: String, _ key: String, seen: Seen, writes: QuorumSize = .standard) throws -> ClientRequest {
+        self.sequence += 1
+        return .put(
+            PutRequest(
+                id: RequestID(client: 1, sequence: self.sequence), name: try self.name(key), seen: seen,
+                value: ByteBuffer(string: text), writes: writes))
+    }
+
+    func name(_ key: String) throws -> ObjectName {
+        try ObjectName(bucket: ByteBuffer(string: "default"), key: ByteBuffer(string: key))
+    }
+}
+
+/// The values of a found record, sorted.
+func values(_ response: ClientResponse?) -> [String] {
+    guard case .found(var record) = response, let siblings = try? Siblings(decoding: &record) else { return [] }
+    return siblings.versions.map { String(buffer: $0.value) }.sorted()
+}
+
+/// The context of a found record.
+func context(_ response: ClientResponse?) -> VersionVector {
+    switch response {
+    case .found(var record): (try? Siblings(decoding: &record))?.context ?? VersionVector()
+    case .notFound(let context): context
+    case .stored(let context, _, _): context
+    default: VersionVector()
+    }
+}

@@ -1,0 +1,86 @@
+import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreServer
+import GyreWire
+import Testing
+
+/// A hello, and what the refusal of it must name.
+struct HelloCase: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let hello: Hello
+    let names: [String]
+
+    init(_ description: String, _ hello: Hello, names: [String]) {
+        self.testDescription = description
+        self.hello = hello
+        self.names = names
+    }
+}
+
+private func peer(cluster: String = "gyre", partitions: UInt32 = 8, replicas: UInt8 = 1) -> Hello {
+    Hello(
+        protocolVersion: 1, cluster: cluster,
+        role: .peer(
+            node: NodeID(rawValue: 77), address: PeerAddress(host: "127.0.0.1", port: 9), partitionCount: partitions,
+            replicas: replicas))
+}
+
+@Suite("The handshake")
+struct HandshakeTests {
+    @Test(
+        "refuses",
+        arguments: [
+            HelloCase("a peer of another cluster", peer(cluster: "other"), names: ["other", "gyre"]),
+            HelloCase("a peer with other partitions", peer(partitions: 16), names: ["16", "8"]),
+            HelloCase("a peer with other replicas", peer(replicas: 3), names: ["3", "1"]),
+            HelloCase(
+                "a client of another cluster",
+                Hello(protocolVersion: 1, cluster: "other", role: .client(name: "c")), names: ["other", "gyre"]),
+            HelloCase(
+                "protocol version 0", Hello(protocolVersion: 0, cluster: "", role: .client(name: "c")), names: ["0"]),
+        ])
+    func refuses(_ example: HelloCase) async throws {
+        try await TestServer.with { test in
+            let socket = try RawSocket(port: test.port)
+            try socket.send(.hello(example.hello))
+            guard case .helloReply(.refused(let reason)) = try socket.receive() else {
+                Issue.record("no refusal")
+                return
+            }
+            for name in example.names { #expect(reason.contains(name), "'\(reason)' does not name \(name)") }
+            #expect(try socket.receive() == nil)
+            #expect(try test.counter("handshakes_refused") == 1)
+        }
+    }
+
+    @Test("refuses another process under this node's identity")
+    func refusesOwnIdentity() async throws {
+        try await TestServer.with { test in
+            let socket = try RawSocket(port: test.port)
+            try socket.send(
+                .hello(
+                    Hello(
+                        protocolVersion: 1, cluster: "gyre",
+                        role: .peer(
+                            node: test.server.node, address: PeerAddress(host: "127.0.0.1", port: 9),
+                            partitionCount: 8, replicas: 1))))
+            guard case .helloReply(.refused(let reason)) = try socket.receive() else {
+                Issue.record("no refusal")
+                return
+            }
+            #expect(reason.contains("identity"))
+        }
+    }
+
+    @Test("answers a newer protocol with the version that both know")
+    func negotiatesDown() async throws {
+        try await TestServer.with { test in
+            let socket = try RawSocket(port: test.port)
+            try socket.send(.hello(Hello(protocolVersion: 9, cluster: "gyre", role: .client(name: "new"))))
+            #expect(
+                try socket.receive()
+                    == .helloReply(.welcome(protocolVersion: 1, cluster: "gyre", node: test.server.node)))
+        }
+    }
+}
