@@ -63,7 +63,7 @@ private func lookups(_ label: String, _ filter: FilterChoice, missing: Bool) -> 
             var hash = ResultHash()
             for _ in 0..<operations {
                 let index = Int(random.below(UInt64(storedKeys))) + (missing ? storedKeys : 0)
-                switch try store.engine.held(try name(index), scratch: &scratch) {
+                switch try store.engine.held(RecordPlace(try name(index)), scratch: &scratch) {
                 case .held(let record): hash.record(record.digest.rawValue)
                 case .absent, .corrupt: hash.record(0)
                 }

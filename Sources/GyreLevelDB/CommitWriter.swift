@@ -9,8 +9,10 @@ import Synchronization
 package final class CommitWriter {
     private let engine: LevelDBEngine
     private let batch: WriteBatch
-    private var overlay: [ObjectName: ObjectRecord] = [:]
+    /// The records written by the commit under way; nil where a hint was dropped.
+    private var overlay: [RecordPlace: ObjectRecord?] = [:]
     private var counts: ObjectCounts
+    private var hints: HintTotals
     private var ceiling: UInt64
     private var keyScratch = ByteBuffer()
     private var valueScratch = ByteBuffer()
@@ -26,6 +28,7 @@ package final class CommitWriter {
         self.batch = try WriteBatch()
         self.counts = engine.counters.objectCounts
         self.ceiling = engine.recovered.counterFloor
+        self.hints = engine.counters.hintTotals
     }
 
     /// True when something was written and not yet synced; never with `durability = always`.
@@ -41,22 +44,27 @@ package final class CommitWriter {
     ) throws(StorageFailure) -> Int {
         let countsBefore = self.counts
         let ceilingBefore = self.ceiling
+        let hintsBefore = self.hints
         let end = min(start + self.engine.options.commitMax, requests.count)
         var index = start
         self.batchBytes = 0
         while index < end, self.batchBytes < Self.commitBytesMax {
+            // A listing that takes its place among the writes must see those before it, so it begins a commit.
+            if case .list = requests[index], self.batch.count > 0 { break }
             let outcome = try self.outcome(of: requests[index])
             replies.append(StorageReply(tag: requests[index].tag, outcome: outcome))
             index += 1
         }
         if self.counts != countsBefore { self.put(.counts, self.counts.body) }
         if self.ceiling != ceilingBefore { self.put(.lease, ByteBuffer(integer: self.ceiling)) }
+        if self.hints != hintsBefore { self.put(.hintTotals, self.hints.body) }
         guard self.batch.count > 0 else { return index }
         let isSynced = self.engine.options.durability == .always
         try self.engine.database.write(self.batch, isSynced: isSynced)
         if !isSynced { self.hasUnsynced = true }
         let counters = self.engine.counters
         counters.set(self.counts)
+        if self.hints != hintsBefore { counters.set(self.hints) }
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
         self.batch.clear()
@@ -74,16 +82,19 @@ package final class CommitWriter {
     private func outcome(of request: StorageRequest) throws(StorageFailure) -> StorageOutcome {
         switch request {
         case .read(_, let name, let depth):
-            return RecordRules.read(try self.engine.held(name, scratch: &self.keyScratch), depth: depth)
+            return RecordRules.read(try self.engine.held(RecordPlace(name), scratch: &self.keyScratch), depth: depth)
         case .update(_, let name, let update):
-            let current = try self.current(name)
-            return self.take(RecordRules.update(current, update, name: name), name, over: current)
+            return try self.change(RecordPlace(name)) { RecordRules.update($0, update, name: name) }
         case .merge(_, let name, let record):
-            let current = try self.current(name)
-            return self.take(RecordRules.merge(current, record, name: name, heals: false), name, over: current)
+            return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
-            let current = try self.current(name)
-            return self.take(RecordRules.merge(current, record, name: name, heals: true), name, over: current)
+            return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: true) }
+        case .collect(_, let name, let moment):
+            return try self.change(RecordPlace(name)) {
+                RecordRules.collect($0, expiredBefore: moment, name: name)
+            }
+        case .hint(_, let hint): return try self.outcome(of: hint)
+        case .list(_, let range): return .listed(try self.engine.list(range))
         case .lease(_, let ceiling):
             self.ceiling = max(self.ceiling, ceiling)
             return .leased(ceiling: ceiling)
@@ -95,26 +106,76 @@ package final class CommitWriter {
         }
     }
 
-    private func current(_ name: ObjectName) throws(StorageFailure) -> HeldRecord {
-        if !self.overlay.isEmpty, let record = self.overlay[name] { return .held(record) }
-        return try self.engine.held(name, scratch: &self.keyScratch)
+    private func outcome(of hint: HintRequest) throws(StorageFailure) -> StorageOutcome {
+        switch hint {
+        case .keep(let target, let name, let record, let wall):
+            return try self.change(RecordPlace(name, hintFor: target), at: wall) {
+                RecordRules.merge($0, record, name: name, heals: false)
+            }
+        case .update(let target, let name, let update, let wall):
+            return try self.change(RecordPlace(name, hintFor: target), at: wall) {
+                RecordRules.update($0, update, name: name)
+            }
+        case .drop(let target, let name, let digest):
+            let place = RecordPlace(name, hintFor: target)
+            let current = try self.current(place)
+            let drops = RecordRules.mayDrop(current, digest)
+            if drops {
+                let old = try self.bytes(of: place, current)
+                self.hints.replace(target, old: old, new: nil, at: WallTime(milliseconds: 0))
+                self.keyScratch.clear()
+                place.writeKey(into: &self.keyScratch)
+                self.batch.delete(self.keyScratch)
+                self.overlay[place] = .some(nil)
+            }
+            return .dropped(backlog: self.hints[target], wasDropped: drops)
+        case .read, .list:
+            return try self.engine.outcome(of: hint, scratch: &self.keyScratch)
+        }
     }
 
-    private func take(
-        _ decision: RecordDecision, _ name: ObjectName, over current: HeldRecord
-    ) -> StorageOutcome {
+    private func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {
+        if !self.overlay.isEmpty, let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
+        return try self.engine.held(place, scratch: &self.keyScratch)
+    }
+
+    /// Decides over what stands at `place` and puts what is to stand there into the batch.
+    private func change(
+        _ place: RecordPlace, at wall: WallTime = WallTime(milliseconds: 0), _ decide: (HeldRecord) -> RecordDecision
+    ) throws(StorageFailure) -> StorageOutcome {
+        let current = try self.current(place)
+        let decision = decide(current)
         guard let record = decision.write else { return decision.outcome }
-        self.keyScratch.clear()
-        StorageKey.write(name, into: &self.keyScratch)
         self.valueScratch.clear()
         RecordFormat.write(record, into: &self.valueScratch)
+        if let target = place.target {
+            let old = try self.bytes(of: place, current)
+            let new = place.bytes + self.valueScratch.readableBytes
+            let bytesMax = self.engine.options.hintBytesMax
+            guard self.hints.bytes &- UInt64(old ?? 0) &+ UInt64(new) <= bytesMax else {
+                return .refused(.hintsFull(bytesMax: bytesMax))
+            }
+            self.hints.replace(target, old: old, new: new, at: wall)
+        } else {
+            self.counts.replace(current, with: record)
+        }
+        self.keyScratch.clear()
+        place.writeKey(into: &self.keyScratch)
         self.batch.put(self.keyScratch, self.valueScratch)
         self.batchBytes += self.valueScratch.readableBytes
-        self.overlay[name] = record
-        self.counts.replace(current, with: record)
+        self.overlay[place] = record
         // One huge value must not keep its memory for ever.
         if self.valueScratch.capacity > 1 << 20 { self.valueScratch = ByteBuffer() }
         return decision.outcome
+    }
+
+    /// What the hint at `place` counts for in the backlog; nil when there is none.
+    private func bytes(of place: RecordPlace, _ held: HeldRecord) throws(StorageFailure) -> Int? {
+        switch held {
+        case .absent: nil
+        case .held(let record): place.bytes + RecordFormat.headBytes + record.body.readableBytes
+        case .corrupt: place.bytes + (try self.engine.storedBytes(place))
+        }
     }
 
     private func put(_ record: NodeRecord, _ body: ByteBuffer) {

@@ -105,12 +105,12 @@ final class LevelDB: @unchecked Sendable {
     }
 
     /// Calls `body` with key and value of each entry from `start` on, in order, until it returns false.
-    /// Sees the database as it was when the call began.
+    /// Sees the database as it was when the call began. Throws `corrupt` at the end when it had to leave damaged blocks out.
     func scan(
         from start: ByteBuffer, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
-    ) throws(StorageFailure) {
+    ) throws(LookupError) {
         guard let iterator = leveldb_create_iterator(self.database, self.scans) else {
-            throw StorageFailure("LevelDB gave no iterator")
+            throw .unreadable("LevelDB gave no iterator")
         }
         defer { leveldb_iter_destroy(iterator) }
         start.withUnsafeReadableBytes { leveldb_iter_seek(iterator, Self.chars($0), $0.count) }
@@ -127,7 +127,7 @@ final class LevelDB: @unchecked Sendable {
         }
         var error: UnsafeMutablePointer<CChar>?
         leveldb_iter_get_error(iterator, &error)
-        if let text = Self.taken(&error) { throw StorageFailure("a scan of the store failed: \(text)") }
+        if let text = Self.taken(&error) { throw text.hasPrefix("Corruption") ? .corrupt(text) : .unreadable(text) }
     }
 
     /// Rewrites everything into as few tables as possible; blocks until done. For tests and measurements.
@@ -188,6 +188,14 @@ final class WriteBatch {
             value.withUnsafeReadableBytes { value in
                 leveldb_writebatch_put(self.raw, LevelDB.chars(key), key.count, LevelDB.chars(value), value.count)
             }
+        }
+        self.count += 1
+    }
+
+    /// Adds one removal; the bytes are copied.
+    func delete(_ key: ByteBuffer) {
+        key.withUnsafeReadableBytes { key in
+            leveldb_writebatch_delete(self.raw, LevelDB.chars(key), key.count)
         }
         self.count += 1
     }

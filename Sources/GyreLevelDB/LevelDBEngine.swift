@@ -65,13 +65,13 @@ package final class LevelDBEngine: Sendable {
     /// Sees every write whose reply was given. Throws when the system refuses to read.
     package func read(_ name: ObjectName, _ depth: ReadDepth) throws(StorageFailure) -> StorageOutcome {
         var scratch = ByteBuffer()
-        return RecordRules.read(try self.held(name, scratch: &scratch), depth: depth)
+        return RecordRules.read(try self.held(RecordPlace(name), scratch: &scratch), depth: depth)
     }
 
     /// As `read`, without judging the record; `scratch` is reused for the storage key.
-    package func held(_ name: ObjectName, scratch: inout ByteBuffer) throws(StorageFailure) -> HeldRecord {
+    package func held(_ place: RecordPlace, scratch: inout ByteBuffer) throws(StorageFailure) -> HeldRecord {
         scratch.clear()
-        StorageKey.write(name, into: &scratch)
+        place.writeKey(into: &scratch)
         let maybesBefore = self.maybes
         let value: ByteBuffer?
         do { value = try self.database.value(scratch) } catch {
@@ -86,35 +86,113 @@ package final class LevelDBEngine: Sendable {
             self.counters.falsePositives.wrappingAdd(self.maybes &- maybesBefore, ordering: .relaxed)
             return .absent
         }
-        let held = RecordFormat.read(value, name: name)
+        let held = RecordFormat.read(value, name: place.name)
         if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
         return held
     }
 
-    /// Up to `limit` objects in storage key order, from the storage key `start` on (`StorageKey.lowerBound(of:)`), and the
-    /// storage key to go on from, nil at the end. Runs on the calling thread and does not fill the block cache.
-    ///
-    /// The next page starts after a key that cannot be read as an object's name; such keys are counted and left out.
-    package func scan(
-        from start: ByteBuffer, limit: Int
-    ) throws(StorageFailure) -> (page: [(name: ObjectName, held: HeldRecord)], next: ByteBuffer?) {
-        var page: [(name: ObjectName, held: HeldRecord)] = []
-        var next: ByteBuffer?
-        try self.database.scan(from: start) { key, value in
-            guard key.first == StorageTable.objects.rawValue else { return false }
-            let keyBytes = ByteBuffer(bytes: key)
-            guard page.count < limit else {
-                next = keyBytes
+    /// The bytes of the value at `place` as far as LevelDB gives them out; zero when it does not.
+    func storedBytes(_ place: RecordPlace) throws(StorageFailure) -> Int {
+        var key = ByteBuffer()
+        place.writeKey(into: &key)
+        do { return try self.database.value(key)?.readableBytes ?? 0 } catch {
+            if case .unreadable(let text) = error { throw StorageFailure("a read from the store failed: \(text)") }
+            return 0
+        }
+    }
+
+    /// Answers a request that only looks at hints.
+    func outcome(of hint: HintRequest, scratch: inout ByteBuffer) throws(StorageFailure) -> StorageOutcome {
+        switch hint {
+        case .read(let target, let name, let depth):
+            return RecordRules.read(
+                try self.held(RecordPlace(name, hintFor: target), scratch: &scratch), depth: depth)
+        case .list(let target, let after, let countMax, let bytesMax):
+            return .listed(try self.hints(for: target, after: after, countMax, bytesMax))
+        case .keep, .update, .drop:
+            preconditionFailure("a write among the reads: `Mailbox.append` sorts by `isRead`")
+        }
+    }
+
+    // MARK: - Listings
+
+    /// Objects of a range in storage order, up to its limits; blocks for disk reads and does not fill the block cache.
+    package func list(_ range: ObjectRange) throws(StorageFailure) -> ObjectPage {
+        let start = range.after.map { StorageKey.bytes(of: $0) } ?? StorageKey.lowerBound(of: range.first)
+        return try self.page(from: start, range.countMax, range.bytesMax, isWhole: range.isWhole) { key in
+            guard key.getInteger(at: key.readerIndex, as: UInt8.self) == StorageTable.objects.rawValue,
+                let token = key.getInteger(at: key.readerIndex + 1, as: UInt64.self), token <= range.last.rawValue
+            else { return .past }
+            guard let name = try? StorageKey.name(from: key) else { return .unreadable }
+            return name == range.after ? .before : .entry(name)
+        }
+    }
+
+    private func hints(
+        for target: NodeID, after: ObjectName?, _ countMax: Int, _ bytesMax: Int
+    ) throws(StorageFailure) -> ObjectPage {
+        var start = StorageKey.lowerBound(ofHintsFor: target)
+        if let after {
+            start.clear()
+            StorageKey.writeHint(for: target, after, into: &start)
+        }
+        return try self.page(from: start, countMax, bytesMax, isWhole: true) { key in
+            guard key.getInteger(at: key.readerIndex, as: UInt8.self) == StorageTable.hints.rawValue,
+                key.getInteger(at: key.readerIndex + 1, as: UInt64.self) == target.rawValue
+            else { return .past }
+            guard let name = try? StorageKey.hintName(from: key, target: target) else { return .unreadable }
+            return name == after ? .before : .entry(name)
+        }
+    }
+
+    /// Walks the store; blocks that LevelDB finds damaged are counted and left out, since what was in them is found missing by
+    /// whoever compares the listing with that of another replica.
+    private func scan(
+        from start: ByteBuffer, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+    ) throws(StorageFailure) {
+        do { try self.database.scan(from: start, body) } catch {
+            switch error {
+            case .corrupt: self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed)
+            case .unreadable(let text): throw StorageFailure("a scan of the store failed: \(text)")
+            }
+        }
+    }
+
+    /// What a storage key means to a listing.
+    private enum Listing {
+        case before
+        case entry(ObjectName)
+        case unreadable
+        case past
+    }
+
+    private func page(
+        from start: ByteBuffer, _ countMax: Int, _ bytesMax: Int, isWhole: Bool, _ judge: (ByteBuffer) -> Listing
+    ) throws(StorageFailure) -> ObjectPage {
+        var page = ObjectPage()
+        var bytes = 0
+        try self.scan(from: start) { key, value in
+            let name: ObjectName
+            switch judge(ByteBuffer(bytes: key)) {
+            case .past: return false
+            case .before: return true
+            case .unreadable:
+                self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed)
+                return true
+            case .entry(let found): name = found
+            }
+            guard page.hasRoom(bytes, countMax, bytesMax) else {
+                page.isComplete = false
                 return false
             }
-            if let name = try? StorageKey.name(from: keyBytes) {
-                page.append((name, RecordFormat.read(ByteBuffer(bytes: value), name: name)))
-            } else {
-                self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed)
-            }
+            let held = RecordFormat.read(ByteBuffer(bytes: value), name: name)
+            if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
+            guard let entry = ListedObject(name, held, isWhole: isWhole) else { return true }
+            bytes += entry.bytes
+            page.entries.append(entry)
             return true
         }
-        return (page, next)
+        return page
     }
 
     /// Figures as they stand; walks the directory once for the sizes of the files.
@@ -129,6 +207,7 @@ package final class LevelDBEngine: Sendable {
         let filter = self.filterFigures
         figures.filterChecks = filter.checks
         figures.filterNegatives = filter.negatives
+        figures.hints = self.counters.hintTotals.backlogs
         return figures
     }
 
@@ -178,6 +257,11 @@ package final class LevelDBEngine: Sendable {
             }
             state.counterFloor = max(1, ceiling)
         }
+        if let body = try self.body(.hintTotals, database, "the hint totals") {
+            guard let totals = try? HintTotals(decoding: body) else { throw StoreOpenError.record("the hint totals") }
+            counters.set(totals)
+            state.hints = totals.backlogs
+        }
         state.members = try self.body(.members, database, "the members")
         return state
     }
@@ -194,10 +278,12 @@ package final class LevelDBEngine: Sendable {
     /// Notes the owner in a store that has none, which must be empty.
     private static func claim(_ database: LevelDB, owner: NodeID) throws {
         var isEmpty = true
-        try database.scan(from: ByteBuffer()) { _, _ in
-            isEmpty = false
-            return false
-        }
+        do {
+            try database.scan(from: ByteBuffer()) { _, _ in
+                isEmpty = false
+                return false
+            }
+        } catch { throw StorageFailure("the store cannot be looked through: \(error)") }
         guard isEmpty else { throw StoreOpenError.ownerMissing }
         try self.note(owner, in: database)
     }
@@ -217,6 +303,13 @@ final class EngineCounters: Sendable {
     let commits = Atomic<UInt64>(0)
     let committedWrites = Atomic<UInt64>(0)
     let falsePositives = Atomic<UInt64>(0)
+    private let hints = Mutex(HintTotals())
+
+    /// Publishes the totals of hints.
+    func set(_ totals: HintTotals) { self.hints.withLock { $0 = totals } }
+
+    /// The totals of hints last published.
+    var hintTotals: HintTotals { self.hints.withLock { $0 } }
 
     /// Publishes the counts of objects.
     func set(_ counts: ObjectCounts) {

@@ -43,6 +43,9 @@ package struct LevelDBOptions: Sendable {
     /// Requests served in one group commit, at most, so that one commit does not hold the others up.
     package var commitMax = 4_096
 
+    /// Keys and values of all hints, in bytes, at most; more are refused (architecture §6).
+    package var hintBytesMax: UInt64 = 1 << 30
+
     /// The defaults.
     package init() {}
 }

@@ -151,10 +151,14 @@ package final class StorageThreads: Sendable {
     ) throws(StorageFailure) -> StorageOutcome {
         switch request {
         case .read(_, let name, let depth):
-            return RecordRules.read(try self.engine.held(name, scratch: &scratch), depth: depth)
+            return RecordRules.read(try self.engine.held(RecordPlace(name), scratch: &scratch), depth: depth)
+        case .hint(_, let hint):
+            return try self.engine.outcome(of: hint, scratch: &scratch)
+        case .list(_, let range):
+            return .listed(try self.engine.list(range))
         case .figures:
             return .figures(self.engine.figures)
-        case .update, .merge, .heal, .lease, .keep:
+        case .update, .merge, .heal, .lease, .keep, .collect:
             preconditionFailure("a write among the reads: `Mailbox.append` sorts by `isRead`")
         }
     }

@@ -31,6 +31,8 @@ package enum QuorumSize: Hashable, Sendable {
     case all
     /// That many, 1 to N; the node refuses anything else.
     case count(UInt8)
+    /// For PR and PW only: as many as R or W, so that no stand-in counts.
+    case matching
 }
 
 /// A put on its way in.

@@ -13,6 +13,8 @@ package enum ReplicateOutcome: UInt8, Hashable, Sendable {
     case corrupt = 3
     /// The record sent is not canonical.
     case malformed = 4
+    /// The hints kept there have reached their limit; none is dropped to make room (architecture D10).
+    case hintsFull = 5
 }
 
 /// How a replica answered a read of another coordinator.
@@ -47,6 +49,10 @@ package enum PeerMessage: Hashable, Sendable {
     case forwarded(tag: UInt64, ClientResponse)
     /// Gossip and probes.
     case membership(MembershipMessage)
+    /// Keep this canonical record for `target`, which cannot be reached, and say when it is durable; answered by `replicated`.
+    case hint(tag: UInt64, target: NodeID, name: ObjectName, record: ByteBuffer)
+    /// Read what is kept of an object for `target`; answered by `fetched`.
+    case fetchHint(tag: UInt64, target: NodeID, name: ObjectName, whole: Bool)
 }
 
 /// The first frame of every connection, from the side that dialled.

@@ -26,11 +26,11 @@ struct DotSource {
     /// The lowest counter that was never issued.
     var unissued: UInt64 { self.nextCounter }
 
-    /// A dot that no one has seen, or nil when the lease is used up.
-    mutating func issue() -> Dot? {
+    /// A dot that no one has seen, or nil when the lease is used up. `author` is this node unless it coordinates as a stand-in.
+    mutating func issue(as author: NodeID? = nil) -> Dot? {
         guard self.isLeased else { return nil }
         defer { self.nextCounter += 1 }
-        return Dot(node: self.node, counter: self.nextCounter)
+        return Dot(node: author ?? self.node, counter: self.nextCounter)
     }
 
     /// The ceiling to ask the disk for, when half of what was asked for is used up.

@@ -12,9 +12,20 @@ extension Node {
     mutating func beginGet(_ operation: GetOperation, into effects: inout [NodeEffect]) {
         let tag = self.gets.insert(operation)
         guard let index = self.gets.index(of: tag) else { return }
-        effects.append(.store(.read(StorageTag(rawValue: tag), operation.name, .record)))
-        let step = self.gets[index].machine.start(own: operation.ownSlot)
+        self.readOwn(index, into: &effects)
+        let step = self.gets[index].machine.start(own: operation.ownPlace)
         self.follow(index, step, wall: WallTime(milliseconds: 0), into: &effects)
+    }
+
+    /// Reads the own disk: the object, or as a stand-in the hint about it.
+    private func readOwn(_ index: Int, into effects: inout [NodeEffect]) {
+        let tag = StorageTag(rawValue: self.gets.tag(index))
+        let name = self.gets[index].name
+        if let target = self.gets[index].replicas.target(at: self.gets[index].ownPlace) {
+            effects.append(.store(.hint(tag, .read(target: target, name, .record))))
+        } else {
+            effects.append(.store(.read(tag, name, .record)))
+        }
     }
 
     /// The own disk has answered a coordinated read.
@@ -22,7 +33,7 @@ extension Node {
         _ tag: UInt64, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
     ) {
         guard let index = self.gets.index(of: tag) else { return }
-        let slot = self.gets[index].ownSlot
+        let slot = self.gets[index].ownPlace
         let step: GetMachine.Step
         switch outcome {
         case .record(let record, let digest):
@@ -30,7 +41,9 @@ extension Node {
         case .absent:
             step = self.gets[index].machine.onRecord(slot, ByteBuffer(), 0)
         case .refused:
-            self.beginHeal(self.gets[index].name, at: now, into: &effects)
+            if self.gets[index].replicas.target(at: slot) == nil {
+                self.beginHeal(self.gets[index].name, at: now, into: &effects)
+            }
             step = self.gets[index].machine.onFailure(slot)
         default:
             preconditionFailure("storage answered a read with something else")
@@ -45,7 +58,7 @@ extension Node {
         guard let index = self.gets.index(of: tag) else {
             return self.onHealFetched(from: node, tag, outcome, at: now, into: &effects)
         }
-        guard let slot = self.gets[index].owners.slot(of: node), slot != self.gets[index].ownSlot else { return }
+        guard let slot = self.gets[index].replicas.place(of: node), slot != self.gets[index].ownPlace else { return }
         if self.gets[index].machine.digestAsked.contains(slot), !self.gets[index].hedged {
             self.latencies.record(node, now.instant.since(self.gets[index].started))
         }
@@ -78,6 +91,14 @@ extension Node {
         case .askRecord(let slots): self.ask(index, slots, whole: true, into: &effects)
         case .agreed(let record):
             let operation = self.gets.remove(index)
+            if record.readableBytes == 0,
+                operation.machine.answered.intersection(operation.replicas.primaries).isEmpty
+            {
+                // Stand-ins know hints only: what they do not have may well be there.
+                self.counters.unavailable += 1
+                let failure = Failure.unavailable(needed: UInt8(operation.machine.needed), got: 0)
+                return self.answer(operation.target, .failed(failure), into: &effects)
+            }
             self.counters.readsAnswered += 1
             self.answer(operation.target, self.found(record, operation, wall), into: &effects)
         case .differ:
@@ -99,12 +120,17 @@ extension Node {
     private func ask(_ index: Int, _ slots: SlotSet, whole: Bool, into effects: inout [NodeEffect]) {
         let tag = self.gets.tag(index)
         for slot in slots {
-            if slot == self.gets[index].ownSlot {
-                effects.append(.store(.read(StorageTag(rawValue: tag), self.gets[index].name, .record)))
+            if slot == self.gets[index].ownPlace {
+                self.readOwn(index, into: &effects)
                 continue
             }
-            let owner = self.gets[index].owners.node(at: slot)
-            effects.append(.send(owner, .fetch(tag: tag, name: self.gets[index].name, whole: whole)))
+            let node = self.gets[index].replicas.node(at: slot)
+            let name = self.gets[index].name
+            if let target = self.gets[index].replicas.target(at: slot) {
+                effects.append(.send(node, .fetchHint(tag: tag, target: target, name: name, whole: whole)))
+            } else {
+                effects.append(.send(node, .fetch(tag: tag, name: name, whole: whole)))
+            }
         }
     }
 
@@ -118,15 +144,17 @@ extension Node {
         return merged
     }
 
-    /// Sends the merged record to every replica that answered with less (Dynamo §5).
+    /// Sends the merged record to every owner that answered with less (Dynamo §5).
     private mutating func repair(_ operation: GetOperation, _ record: ByteBuffer, into effects: inout [NodeEffect]) {
         let digest = RecordDigest(of: record, name: operation.name)
-        for slot in operation.machine.stale(against: digest.rawValue) {
+        let primaries = operation.replicas.primaries
+        for slot in operation.machine.stale(against: digest.rawValue).intersection(primaries) {
             self.counters.readRepairs += 1
-            if slot == operation.ownSlot {
-                effects.append(.store(.merge(StorageTag(rawValue: 0), operation.name, record: record)))
+            if slot == operation.ownPlace {
+                let work = self.replicas.insert(.repair(operation.name))
+                effects.append(.store(.merge(StorageTag(rawValue: work), operation.name, record: record)))
             } else {
-                let owner = operation.owners.node(at: slot)
+                let owner = operation.replicas.node(at: slot)
                 effects.append(.send(owner, .replicate(tag: 0, name: operation.name, record: record)))
             }
         }
@@ -175,7 +203,7 @@ extension Node {
     private func isLate(_ operation: GetOperation, at now: Instant) -> Bool {
         let waited = now.since(operation.started)
         for slot in operation.machine.waiting {
-            let bound = self.latencies.bound(operation.owners.node(at: slot)) ?? self.options.hedgeDelayLeast
+            let bound = self.latencies.bound(operation.replicas.node(at: slot)) ?? self.options.hedgeDelayLeast
             if waited > bound { return true }
         }
         return false
@@ -184,9 +212,11 @@ extension Node {
     /// `node` can no longer be reached: another replica takes its place where one is left.
     mutating func failGets(at node: NodeID, at now: Now, into effects: inout [NodeEffect]) {
         self.found.removeAll(keepingCapacity: true)
-        self.gets.indices(into: &self.found) { $0.owners.slot(of: node) != nil }
+        self.gets.indices(into: &self.found) { operation in
+            operation.replicas.place(of: node).map { operation.replicas.node(at: $0) == node } ?? false
+        }
         for index in self.found {
-            guard let slot = self.gets[index].owners.slot(of: node) else { continue }
+            guard let slot = self.gets[index].replicas.place(of: node) else { continue }
             let step = self.gets[index].machine.onFailure(slot)
             self.follow(index, step, wall: now.wall, into: &effects)
         }

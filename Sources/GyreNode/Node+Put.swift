@@ -11,24 +11,34 @@ import NIOCore
 /// The record leaves this node only after its own disk has it. A context entry `(n, c)` claims all dots of n up to c, which
 /// is true exactly as long as n never forgets a dot that another node has seen; docs/decisions/0001-own-disk-first.md.
 extension Node {
-    /// Starts a write on the own disk, unless it was seen before.
+    /// Starts a write on the own disk, unless it was seen before. A stand-in's own copy is a hint.
     mutating func beginWrite(
-        _ request: ClientRequest, _ id: RequestID, _ target: ReplyTarget, owners: ArraySlice<NodeID>, ownSlot: Int,
-        needed: Int, deadline: Instant, at now: Now, into effects: inout [NodeEffect]
+        _ request: ClientRequest, _ id: RequestID, _ admission: Admission, at now: Now,
+        into effects: inout [NodeEffect]
     ) {
-        if let entry = self.requestLog[id] { return self.answerAgain(entry, target, into: &effects) }
-        guard let name = request.name, let update = self.update(for: request, at: now) else {
+        if let entry = self.requestLog[id] { return self.answerAgain(entry, admission.target, into: &effects) }
+        let place = admission.ownPlace
+        let hintTarget = admission.replicas.target(at: place)
+        guard let name = request.name, let update = self.update(for: request, standingInFor: hintTarget, at: now) else {
             self.counters.overloaded += 1
-            return self.answer(target, .failed(.overloaded), into: &effects)
+            return self.answer(admission.target, .failed(.overloaded), into: &effects)
         }
-        let halfWay = TimeSpan(nanoseconds: deadline.since(now.instant).nanoseconds / 2)
+        let halfWay = TimeSpan(nanoseconds: admission.deadline.since(now.instant).nanoseconds / 2)
         let tag = self.puts.insert(
             PutOperation(
-                target: target, request: request, id: id, name: name, owners: owners, ownSlot: ownSlot,
-                deadline: deadline, resendAt: now.instant.advanced(by: halfWay),
-                machine: PutMachine(replicas: SlotSet(first: owners.count), needed: needed)))
+                target: admission.target, request: request, id: id, name: name, replicas: admission.replicas,
+                ownPlace: place, isSloppy: admission.isSloppy, deadline: admission.deadline,
+                resendAt: now.instant.advanced(by: halfWay),
+                machine: PutMachine(
+                    replicas: admission.replicas.all, needed: admission.needed,
+                    primaries: admission.replicas.primaries, primariesNeeded: admission.primariesNeeded)))
         self.requestLog.begin(id, tag: tag)
-        effects.append(.store(.update(StorageTag(rawValue: tag), name, update)))
+        if let hintTarget {
+            let hint = HintRequest.update(target: hintTarget, name, update, at: now.wall)
+            effects.append(.store(.hint(StorageTag(rawValue: tag), hint)))
+        } else {
+            effects.append(.store(.update(StorageTag(rawValue: tag), name, update)))
+        }
     }
 
     private mutating func answerAgain(
@@ -46,10 +56,12 @@ extension Node {
         }
     }
 
-    private mutating func update(for request: ClientRequest, at now: Now) -> Update? {
+    private mutating func update(
+        for request: ClientRequest, standingInFor target: NodeID?, at now: Now
+    ) -> Update? {
         switch request {
         case .put(let put):
-            guard let dot = self.dots.issue() else { return nil }
+            guard let dot = self.dots.issue(as: target.map { self.standInAuthor(for: $0) }) else { return nil }
             let expiry = put.timeToLiveMilliseconds.map { span in
                 let (end, overflow) = now.wall.milliseconds.addingReportingOverflow(span)
                 return WallTime(milliseconds: overflow ? .max : end)
@@ -70,20 +82,28 @@ extension Node {
     ) {
         guard let index = self.puts.index(of: tag) else { return }
         switch outcome {
-        case .updated(let record, _, let context):
-            self.puts[index].stored = (record, context)
-            var verdict = self.puts[index].machine.onAck(self.puts[index].ownSlot)
-            var slot = 0
-            for owner in self.puts[index].owners {
-                if owner == self.me {
-                } else if self.isReachable(owner) {
-                    effects.append(.send(owner, .replicate(tag: tag, name: self.puts[index].name, record: record)))
-                } else if verdict == .pending {
-                    verdict = self.puts[index].machine.onFailure(slot)
-                }
-                slot += 1
+        case .updated(let record, _, let context, let change):
+            if self.puts[index].replicas.target(at: self.puts[index].ownPlace) == nil {
+                self.noteChange(change, of: self.puts[index].name)
+            } else {
+                self.noteHint(for: self.puts[index].replicas.owners.node(at: self.puts[index].ownPlace))
             }
+            self.puts[index].stored = (record, context)
+            if self.puts[index].machine.isAnswered {
+                // The client gave up on a slow disk, and yet the write stands: it gets the same care as any other.
+                self.answeredBytes += record.readableBytes
+                self.puts[index].deadline = now.instant.advanced(by: self.options.lateWriteTimeout)
+            }
+            let verdict = self.puts[index].machine.onAck(self.puts[index].ownPlace)
             self.conclude(index, verdict, at: now, into: &effects)
+            for place in self.puts[index].replicas.all where place != self.puts[index].ownPlace {
+                if self.isReachable(self.puts[index].replicas.node(at: place)) {
+                    self.sendRecord(index, place, into: &effects)
+                } else {
+                    self.onPlaceFailed(index, place, at: now, into: &effects)
+                }
+            }
+            self.endIfComplete(index, at: now, into: &effects)
         case .refused(let refusal):
             self.onOwnRefusal(index, refusal, at: now, into: &effects)
         default:
@@ -91,25 +111,71 @@ extension Node {
         }
     }
 
+    /// Sends the record to whoever is asked for `place`.
+    private func sendRecord(_ index: Int, _ place: Int, into effects: inout [NodeEffect]) {
+        guard let stored = self.puts[index].stored else { return }
+        let tag = self.puts.tag(index)
+        let name = self.puts[index].name
+        let node = self.puts[index].replicas.node(at: place)
+        if let target = self.puts[index].replicas.target(at: place) {
+            effects.append(.send(node, .hint(tag: tag, target: target, name: name, record: stored.record)))
+        } else {
+            effects.append(.send(node, .replicate(tag: tag, name: name, record: stored.record)))
+        }
+    }
+
+    /// Whoever was asked for `place` will not acknowledge: another node stands in if there is one, and otherwise this node keeps
+    /// a hint, which does not count for W but lets the owner catch up when it is back.
+    private mutating func onPlaceFailed(
+        _ index: Int, _ place: Int, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        guard self.puts[index].machine.waiting.contains(place) else { return }
+        if !self.puts[index].machine.isAnswered, self.puts[index].isSloppy,
+            let standIn = self.standIn(besides: self.puts[index].replicas, for: self.puts[index].name.token)
+        {
+            self.puts[index].replicas.replace(place, by: standIn)
+            self.puts[index].machine.onStandIn(place)
+            self.counters.standIns += 1
+            return self.sendRecord(index, place, into: &effects)
+        }
+        let verdict = self.puts[index].machine.onFailure(place)
+        self.leaveHint(index, place, at: now, into: &effects)
+        self.conclude(index, verdict, at: now, into: &effects)
+    }
+
+    /// Keeps what the owner at `place` missed.
+    private mutating func leaveHint(_ index: Int, _ place: Int, at now: Now, into effects: inout [NodeEffect]) {
+        guard let stored = self.puts[index].stored else { return }
+        let owner = self.puts[index].replicas.owners.node(at: place)
+        guard owner != self.me else { return }
+        self.keepHint(for: owner, self.puts[index].name, stored.record, at: now, into: &effects)
+    }
+
     private mutating func onOwnRefusal(
         _ index: Int, _ refusal: StorageRefusal, at now: Now, into effects: inout [NodeEffect]
     ) {
         let operation = self.puts.remove(index)
+        if operation.machine.isAnswered {
+            self.answeredPuts -= 1
+            return
+        }
         self.requestLog.forget(operation.id)
         let failure: Failure
         switch refusal {
         case .exists: failure = .exists
+        case .hintsFull:
+            self.counters.hintsRefused += 1
+            failure = .overloaded
         case .tooManySiblings(let limit): failure = .tooLarge(limit: UInt64(limit))
         case .corrupt, .dotCovered, .malformed:
             // This disk cannot vouch for the key's history, so another owner coordinates.
             if refusal == .corrupt { self.beginHeal(operation.name, at: now, into: &effects) }
             if operation.target.mayForward, operation.followers.isEmpty,
-                operation.owners.contains(where: { $0 != self.me && self.isReachable($0) })
+                operation.replicas.owners.contains(where: { $0 != self.me && self.isReachable($0) })
             {
                 return self.forward(
-                    operation.request, operation.target, owners: operation.owners, deadline: operation.deadline,
-                    at: now,
-                    into: &effects)
+                    operation.request, operation.target, replicas: operation.replicas, deadline: operation.deadline,
+                    at: now, into: &effects)
             }
             failure = .corrupt
         }
@@ -122,13 +188,19 @@ extension Node {
     mutating func onReplicated(
         from node: NodeID, _ tag: UInt64, _ outcome: ReplicateOutcome, at now: Now, into effects: inout [NodeEffect]
     ) {
-        guard let index = self.puts.index(of: tag), let slot = self.puts[index].owners.slot(of: node) else { return }
-        let verdict =
-            outcome == .durable ? self.puts[index].machine.onAck(slot) : self.puts[index].machine.onFailure(slot)
-        self.conclude(index, verdict, at: now, into: &effects)
+        guard let index = self.puts.index(of: tag), let place = self.puts[index].replicas.place(of: node) else {
+            return self.onHintDelivered(to: node, tag, outcome, at: now, into: &effects)
+        }
+        if outcome == .durable {
+            self.conclude(index, self.puts[index].machine.onAck(place), at: now, into: &effects)
+        } else {
+            self.onPlaceFailed(index, place, at: now, into: &effects)
+        }
+        self.endIfComplete(index, at: now, into: &effects)
     }
 
-    /// Answers the client once a verdict is there.
+    /// Answers the client once a verdict is there. The operation goes on until every replica has answered or is given up, so
+    /// that whatever an owner misses leaves a hint.
     private mutating func conclude(
         _ index: Int, _ verdict: PutMachine.Verdict, at now: Now, into effects: inout [NodeEffect]
     ) {
@@ -145,28 +217,50 @@ extension Node {
             self.counters.writesUnknown += 1
             response = .failed(.unknown(needed: needed, got: UInt8(acks)))
         }
+        self.requestLog.finish(self.puts[index].id, response, at: now.instant)
+        self.answer(self.puts[index].target, response, into: &effects)
+        for target in self.puts[index].followers { self.answer(target, response, into: &effects) }
+        self.answeredPuts += 1
+        self.answeredBytes += self.puts[index].stored?.record.readableBytes ?? 0
+    }
+
+    /// Ends a write that was answered when nobody is waited for any more, or when too many such writes are kept.
+    private mutating func endIfComplete(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
+        guard self.puts[index].machine.isAnswered else { return }
+        let isComplete = self.puts[index].machine.waiting.isEmpty
+        let isTooMuch =
+            self.answeredPuts > self.options.answeredMax || self.answeredBytes > self.options.answeredBytesMax
+        guard isComplete || isTooMuch else { return }
+        self.end(index, at: now, into: &effects)
+    }
+
+    private mutating func end(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
+        for place in self.puts[index].machine.waiting { self.leaveHint(index, place, at: now, into: &effects) }
         let operation = self.puts.remove(index)
-        self.requestLog.finish(operation.id, response, at: now.instant)
-        self.answer(operation.target, response, into: &effects)
-        for target in operation.followers { self.answer(target, response, into: &effects) }
+        self.answeredPuts -= 1
+        self.answeredBytes -= operation.stored?.record.readableBytes ?? 0
     }
 
     /// Ends what is past its deadline and sends late records once more.
     mutating func expirePuts(at now: Now, into effects: inout [NodeEffect]) {
         self.found.removeAll(keepingCapacity: true)
         self.puts.indices(into: &self.found) { now.instant >= $0.resendAt || now.instant >= $0.deadline }
-        for index in self.found {
+        let late = self.found
+        for index in late {
             if now.instant >= self.puts[index].deadline {
-                self.counters.timeouts += 1
-                let verdict = self.puts[index].machine.onDeadline()
-                self.conclude(index, verdict, at: now, into: &effects)
-            } else if let stored = self.puts[index].stored {
+                if !self.puts[index].machine.isAnswered { self.counters.timeouts += 1 }
+                self.conclude(index, self.puts[index].machine.onDeadline(), at: now, into: &effects)
+                if self.puts[index].stored != nil {
+                    self.end(index, at: now, into: &effects)
+                } else {
+                    // What the own disk makes of it must be known before the write can be forgotten.
+                    self.puts[index].deadline = .distantFuture
+                    self.puts[index].resendAt = .distantFuture
+                }
+            } else if self.puts[index].stored != nil {
                 self.puts[index].resendAt = .distantFuture
-                let name = self.puts[index].name
-                for slot in self.puts[index].machine.waiting where slot != self.puts[index].ownSlot {
-                    let owner = self.puts[index].owners.node(at: slot)
-                    let tag = self.puts.tag(index)
-                    effects.append(.send(owner, .replicate(tag: tag, name: name, record: stored.record)))
+                for place in self.puts[index].machine.waiting where place != self.puts[index].ownPlace {
+                    self.sendRecord(index, place, into: &effects)
                 }
             }
         }
@@ -176,13 +270,14 @@ extension Node {
     mutating func failPuts(at node: NodeID, at now: Now, into effects: inout [NodeEffect]) {
         self.found.removeAll(keepingCapacity: true)
         self.puts.indices(into: &self.found) { operation in
-            guard operation.stored != nil, let slot = operation.owners.slot(of: node) else { return false }
-            return operation.machine.waiting.contains(slot)
+            guard operation.stored != nil, let place = operation.replicas.place(of: node) else { return false }
+            return operation.replicas.node(at: place) == node && operation.machine.waiting.contains(place)
         }
-        for index in self.found {
-            guard let slot = self.puts[index].owners.slot(of: node) else { continue }
-            let verdict = self.puts[index].machine.onFailure(slot)
-            self.conclude(index, verdict, at: now, into: &effects)
+        let concerned = self.found
+        for index in concerned {
+            guard let place = self.puts[index].replicas.place(of: node) else { continue }
+            self.onPlaceFailed(index, place, at: now, into: &effects)
+            self.endIfComplete(index, at: now, into: &effects)
         }
     }
 }

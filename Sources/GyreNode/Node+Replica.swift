@@ -39,10 +39,16 @@ extension Node {
         _ tag: UInt64, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
     ) {
         guard let index = self.replicas.index(of: tag) else { return }
-        switch self.replicas.remove(index) {
+        let operation = self.replicas.remove(index)
+        if self.onHintWork(operation, outcome, at: now, into: &effects) { return }
+        switch operation {
         case .merge(let node, let peerTag, let name):
             let answer = self.replicateOutcome(outcome, name, at: now, into: &effects)
-            if peerTag != 0 { effects.append(.send(node, .replicated(tag: peerTag, answer))) }
+            if node == self.me {
+                self.onHintDelivered(to: node, peerTag, answer, at: now, into: &effects)
+            } else if peerTag != 0 {
+                effects.append(.send(node, .replicated(tag: peerTag, answer)))
+            }
         case .fetch(let node, let peerTag, let name):
             self.counters.replicaReads += 1
             let answer = self.fetchOutcome(outcome, name, at: now, into: &effects)
@@ -54,17 +60,27 @@ extension Node {
             guard case .leased(let ceiling) = outcome else { return }
             self.dots.onLeased(ceiling)
         case .heal(let name):
-            guard case .merged = outcome else { return }
+            guard case .merged(_, _, let change) = outcome else { return }
+            self.noteChange(change, of: name)
             self.counters.healed += 1
             effects.append(.event(.healed(name.token)))
+        case .repair(let name):
+            if case .merged(_, _, let change) = outcome { self.noteChange(change, of: name) }
+            if case .refused(.corrupt) = outcome { self.beginHeal(name, at: now, into: &effects) }
+        case .ownHint, .hint, .fetchHint, .hintList, .hintDrop:
+            preconditionFailure("taken by onHintWork")
         }
     }
+
+    /// A write changed the record of an object here.
+    mutating func noteChange(_ change: RecordChange?, of name: ObjectName) {}
 
     private mutating func replicateOutcome(
         _ outcome: StorageOutcome, _ name: ObjectName, at now: Now, into effects: inout [NodeEffect]
     ) -> ReplicateOutcome {
         switch outcome {
-        case .merged(_, let clash):
+        case .merged(_, let clash, let change):
+            self.noteChange(change, of: name)
             self.counters.replicaWrites += 1
             if clash { effects.append(.event(.dotClash(name.token))) }
             return .durable
@@ -184,6 +200,7 @@ extension Node {
         self.found.removeAll(keepingCapacity: true)
         self.heals.indices(into: &self.found) { now.instant >= $0.deadline }
         for index in self.found { _ = self.heals.remove(index) }
+        self.expireDeliveries(at: now)
     }
 
     /// Ends or redirects every operation that waits for `node`.
@@ -204,5 +221,6 @@ extension Node {
         self.found.removeAll(keepingCapacity: true)
         self.heals.indices(into: &self.found) { $0.owners.slot(of: node) != nil }
         for index in self.found { _ = self.heals.remove(index) }
+        self.failDeliveries(to: node, at: now)
     }
 }

@@ -32,45 +32,58 @@ extension Node {
         }
         let deadline = now.instant.advanced(
             by: min(max(timeout, .milliseconds(1)), self.options.timeoutMost))
-        guard let name = request.name else { return }
-        let owners = self.ring.owners(of: self.ring.partition(of: name.token))
-        guard let needed = self.needed(by: request), let ownSlot = owners.slot(of: self.me) else {
-            return self.forward(request, target, owners: owners, deadline: deadline, at: now, into: &effects)
+        guard let name = request.name, let needs = self.needed(by: request) else { return }
+        let isSloppy = self.options.isSloppy
+        let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy)
+        guard let ownPlace = self.ownPlace(in: replicas) else {
+            return self.forward(request, target, replicas: replicas, deadline: deadline, at: now, into: &effects)
         }
-        let reachable = self.reachableSlots(owners)
-        guard reachable.count >= needed else {
+        let reachable = self.reachablePlaces(replicas)
+        let primaries = reachable.intersection(replicas.primaries)
+        guard reachable.count >= needs.all, primaries.count >= needs.primaries else {
             self.counters.unavailable += 1
-            let failure = Failure.unavailable(needed: UInt8(needed), got: UInt8(reachable.count))
+            let isShortOfAll = reachable.count < needs.all
+            let failure = Failure.unavailable(
+                needed: UInt8(isShortOfAll ? needs.all : needs.primaries),
+                got: UInt8(isShortOfAll ? reachable.count : primaries.count))
             return self.answer(target, .failed(failure), into: &effects)
         }
+        let admission = Admission(
+            target: target, replicas: replicas, ownPlace: ownPlace, isSloppy: isSloppy, needed: needs.all,
+            primariesNeeded: needs.primaries, deadline: deadline)
         switch request {
         case .get(let get):
             self.beginGet(
                 GetOperation(
-                    target: target, name: name, headOnly: get.headOnly, owners: owners, ownSlot: ownSlot,
+                    target: target, name: name, headOnly: get.headOnly, replicas: replicas, ownPlace: ownPlace,
                     started: now.instant, deadline: deadline,
-                    machine: GetMachine(reachable: reachable, needed: needed)), into: &effects)
-        case .put(let put):
-            self.beginWrite(
-                request, put.id, target, owners: owners, ownSlot: ownSlot, needed: needed, deadline: deadline, at: now,
-                into: &effects)
-        case .delete(let delete):
-            self.beginWrite(
-                request, delete.id, target, owners: owners, ownSlot: ownSlot, needed: needed, deadline: deadline,
-                at: now, into: &effects)
+                    machine: GetMachine(
+                        reachable: reachable, needed: needs.all, primaries: replicas.primaries,
+                        primariesNeeded: needs.primaries)), into: &effects)
+        case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
+        case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
         case .status, .locate:
             break
         }
     }
 
-    /// Hands the operation to the first owner that can be reached; it is not handed on again.
+    /// This node's place: as an owner, or as a stand-in when no owner can be reached that could coordinate.
+    private func ownPlace(in replicas: ReplicaSet) -> Int? {
+        guard let place = replicas.place(of: self.me) else { return nil }
+        let isOwner = replicas.target(at: place) == nil
+        return isOwner || !replicas.primaries.contains(where: { self.isReachable(replicas.node(at: $0)) }) ? place : nil
+    }
+
+    /// Hands the operation to the first owner that can be reached, or else to a stand-in; it is not handed on again.
     mutating func forward(
-        _ request: ClientRequest, _ target: ReplyTarget, owners: ArraySlice<NodeID>, deadline: Instant, at now: Now,
+        _ request: ClientRequest, _ target: ReplyTarget, replicas: ReplicaSet, deadline: Instant, at now: Now,
         into effects: inout [NodeEffect]
     ) {
-        let needed = UInt8(self.needed(by: request) ?? 1)
+        let needed = UInt8(self.needed(by: request)?.all ?? 1)
         guard target.mayForward else { return self.answer(target, .failed(.notMember), into: &effects) }
-        guard let owner = owners.first(where: { $0 != self.me && self.isReachable($0) }) else {
+        let places = Array(replicas.primaries) + Array(replicas.replaced)
+        let candidates = places.map { replicas.node(at: $0) }
+        guard let owner = candidates.first(where: { $0 != self.me && self.isReachable($0) }) else {
             self.counters.unavailable += 1
             return self.answer(target, .failed(.unavailable(needed: needed, got: 0)), into: &effects)
         }
@@ -121,26 +134,31 @@ extension Node {
         return nil
     }
 
-    /// How many replicas the operation asks for, or nil when the number is not one of 1 to N.
-    func needed(by request: ClientRequest) -> Int? {
+    /// How many replicas the operation asks for, and how many of them must be owners; nil when a number is not one of 1 to N.
+    func needed(by request: ClientRequest) -> (all: Int, primaries: Int)? {
         let quorum = self.options.quorum
         switch request {
         case .get(let get):
-            return self.size(get.reads, get.primaryReads, standard: quorum.reads)
+            return self.sizes(get.reads, get.primaryReads, standard: quorum.reads)
         case .put(let put):
-            return self.size(put.writes, put.primaryWrites, standard: quorum.writes)
+            return self.sizes(put.writes, put.primaryWrites, standard: quorum.writes)
         case .delete(let delete):
-            return self.size(delete.writes, .standard, standard: quorum.writes)
+            return self.sizes(delete.writes, .standard, standard: quorum.writes)
         case .status, .locate:
-            return 1
+            return (1, 0)
         }
     }
 
-    private func size(_ wanted: QuorumSize, _ primaries: QuorumSize, standard: Int) -> Int? {
+    private func sizes(
+        _ wanted: QuorumSize, _ primaries: QuorumSize, standard: Int
+    ) -> (all: Int, primaries: Int)? {
         guard let all = self.size(wanted, standard: standard) else { return nil }
-        if primaries == .standard { return all }
-        // Every replica asked is a primary as long as there are no fallbacks, so the larger number is the one to meet.
-        return self.size(primaries, standard: standard).map { max(all, $0) }
+        switch primaries {
+        case .standard: return (all, 0)
+        case .matching: return (all, all)
+        case .one, .quorum, .all, .count:
+            return self.size(primaries, standard: standard).map { (max(all, $0), $0) }
+        }
     }
 
     private func size(_ wanted: QuorumSize, standard: Int) -> Int? {
@@ -150,6 +168,7 @@ extension Node {
         case .quorum: self.options.quorum.majority
         case .all: self.options.quorum.replicas
         case .count(let count): (1...self.options.quorum.replicas).contains(Int(count)) ? Int(count) : nil
+        case .matching: nil
         }
     }
 }

@@ -45,6 +45,13 @@ package struct Node: ~Copyable {
     private var membershipTick = Instant.start
     private var membershipEffects: [MembershipEffect] = []
     var found: [Int] = []
+    /// Writes that were answered and still wait for replicas, and the bytes of their records.
+    var answeredPuts = 0
+    var answeredBytes = 0
+    /// By the node stood in for: the author under which this node coordinates in its place.
+    var standInAuthors: [NodeID: NodeID] = [:]
+    var handoff: Handoff
+    var deliveries: SlotTable<HintDelivery>
 
     /// A node that has read its disk and has not spoken to anyone. Nothing happens until `start`.
     ///
@@ -76,6 +83,8 @@ package struct Node: ~Copyable {
         self.forwards = SlotTable(kind: .forward, life: life)
         self.replicas = SlotTable(kind: .replica, life: life)
         self.heals = SlotTable(kind: .heal, life: life)
+        self.deliveries = SlotTable(kind: .delivery, life: life)
+        self.handoff = Handoff(targets: recovered.hints.map(\.target))
         self.requestLog = RequestLog(entriesMax: options.requestLogMax, age: options.requestLogAge)
     }
 
@@ -84,7 +93,8 @@ package struct Node: ~Copyable {
 
     /// Operations in flight.
     package var inFlight: Int {
-        self.puts.count + self.gets.count + self.forwards.count + self.replicas.count + self.heals.count
+        self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.replicas.count
+            + self.heals.count
     }
 
     /// The first step of a life: leases dots and learns the ring from the members known.
@@ -131,7 +141,9 @@ package struct Node: ~Copyable {
     }
 
     private mutating func noticeDrained(into effects: inout [NodeEffect]) {
-        guard !self.drained, self.puts.count + self.gets.count + self.forwards.count == 0 else { return }
+        guard !self.drained, self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count == 0 else {
+            return
+        }
         self.drained = true
         effects.append(.event(.drained))
     }
@@ -155,6 +167,10 @@ package struct Node: ~Copyable {
                 into: &effects)
         case .forwarded(let tag, let response):
             self.onForwarded(from: node, tag, response, into: &effects)
+        case .hint(let tag, let target, let name, let record):
+            self.onHint(from: node, tag, for: target, name, record, at: now, into: &effects)
+        case .fetchHint(let tag, let target, let name, let whole):
+            self.onFetchHint(from: node, tag, for: target, name, whole: whole, into: &effects)
         case .membership(let message):
             self.withMembership(into: &effects) { membership, out in
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
@@ -168,7 +184,7 @@ package struct Node: ~Copyable {
         case .put: self.onOwnWrite(tag, reply.outcome, at: now, into: &effects)
         case .get: self.onOwnRead(tag, reply.outcome, at: now, into: &effects)
         case .replica: self.onReplicaWork(tag, reply.outcome, at: now, into: &effects)
-        case .forward, .heal, nil: break
+        case .forward, .heal, .delivery, nil: break
         }
     }
 
@@ -176,6 +192,7 @@ package struct Node: ~Copyable {
         self.expireOperations(at: now, into: &effects)
         self.requestLog.expire(at: now.instant)
         self.leaseDots(into: &effects)
+        self.deliverHints(at: now, into: &effects)
         guard now.instant >= self.membershipTick else { return }
         self.membershipTick = now.instant.advanced(by: self.options.membershipTickInterval)
         self.withMembership(into: &effects) { membership, out in
@@ -197,15 +214,24 @@ package struct Node: ~Copyable {
         return false
     }
 
+    /// The owners of the partition of `token`, with stand-ins for those that cannot be reached if there may be any.
+    func replicaSet(of token: Token, isSloppy: Bool) -> ReplicaSet {
+        let owners = self.ring.owners(of: self.ring.partition(of: token))
+        if !isSloppy || owners.allSatisfy({ self.isReachable($0) }) { return ReplicaSet(owners: owners) }
+        let list = self.ring.preferenceList(for: token) { self.isReachable($0) }
+        return ReplicaSet(owners: owners, list)
+    }
+
+    /// The places of a replica set that can be reached.
+    func reachablePlaces(_ replicas: ReplicaSet) -> SlotSet {
+        var places = SlotSet()
+        for place in replicas.all where self.isReachable(replicas.node(at: place)) { places.insert(place) }
+        return places
+    }
+
     /// The places of a preference list that can be reached.
     func reachableSlots(_ owners: ArraySlice<NodeID>) -> SlotSet {
-        var slots = SlotSet()
-        var slot = 0
-        for owner in owners {
-            if self.isReachable(owner) { slots.insert(slot) }
-            slot += 1
-        }
-        return slots
+        self.reachablePlaces(ReplicaSet(owners: owners))
     }
 
     /// Lets membership take an input in and carries its effects over into the node's own.

@@ -48,6 +48,16 @@ package struct NodeOptions: Sendable {
     package var healsMax = 64
     /// How long one attempt to heal waits for all other replicas.
     package var healTimeout = TimeSpan.seconds(2)
+    /// Whether a healthy node stands in for an owner that cannot be reached (sloppy quorum, Dynamo §4.6).
+    package var isSloppy = true
+    /// Writes that were answered and still wait for replicas, at most; more leave a hint at once.
+    package var answeredMax = 4_096
+    /// Bytes of the records of such writes, at most.
+    package var answeredBytesMax = 64 << 20
+    /// How long a write whose client gave up before the own disk had it waits for the other replicas.
+    package var lateWriteTimeout = TimeSpan.seconds(1)
+    /// How hints are delivered.
+    package var handoff = HandoffOptions()
     /// How members find each other and notice failures.
     package var membership = MembershipOptions()
 
@@ -107,6 +117,14 @@ package struct NodeCounters: Sendable, Equatable {
     package var replicaWrites: UInt64 = 0
     /// Reads of other coordinators answered here.
     package var replicaReads: UInt64 = 0
+    /// Nodes asked to stand in for an owner that failed while a write was under way.
+    package var standIns: UInt64 = 0
+    /// Hints made durable here.
+    package var hintsKept: UInt64 = 0
+    /// Hints refused because the limit of bytes was reached.
+    package var hintsRefused: UInt64 = 0
+    /// Hints that their owner has on its own disk and that are gone here.
+    package var hintsDelivered: UInt64 = 0
 
     /// All zero.
     package init() {}
@@ -116,9 +134,12 @@ package struct NodeCounters: Sendable, Equatable {
         [
             ("corrupt_records", self.corruptRecords), ("deduplicated", self.deduplicated),
             ("forwards", self.forwards), ("healed", self.healed), ("hedges", self.hedges),
+            ("hints_delivered", self.hintsDelivered), ("hints_kept", self.hintsKept),
+            ("hints_refused", self.hintsRefused),
             ("malformed_messages", self.malformedMessages), ("overloaded", self.overloaded),
             ("read_repairs", self.readRepairs), ("reads_answered", self.readsAnswered),
             ("replica_reads", self.replicaReads), ("replica_writes", self.replicaWrites),
+            ("stand_ins", self.standIns),
             ("timeouts", self.timeouts), ("unavailable", self.unavailable),
             ("writes_stored", self.writesStored), ("writes_unknown", self.writesUnknown),
         ]

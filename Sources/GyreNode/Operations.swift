@@ -20,6 +20,21 @@ enum ReplyTarget: Sendable {
     }
 }
 
+/// What was settled about an operation when it was let in.
+struct Admission {
+    let target: ReplyTarget
+    let replicas: ReplicaSet
+    /// This node's place.
+    let ownPlace: Int
+    /// Whether stand-ins count.
+    let isSloppy: Bool
+    /// R or W.
+    let needed: Int
+    /// PR or PW.
+    let primariesNeeded: Int
+    let deadline: Instant
+}
+
 /// A put or delete coordinated here.
 struct PutOperation {
     let target: ReplyTarget
@@ -28,9 +43,11 @@ struct PutOperation {
     let request: ClientRequest
     let id: RequestID
     let name: ObjectName
-    let owners: ArraySlice<NodeID>
-    let ownSlot: Int
-    let deadline: Instant
+    var replicas: ReplicaSet
+    let ownPlace: Int
+    /// Whether a stand-in may take the place of an owner that fails meanwhile.
+    let isSloppy: Bool
+    var deadline: Instant
     /// When replicas that have not answered are sent the record once more.
     var resendAt: Instant
     var machine: PutMachine
@@ -43,8 +60,8 @@ struct GetOperation {
     let target: ReplyTarget
     let name: ObjectName
     let headOnly: Bool
-    let owners: ArraySlice<NodeID>
-    let ownSlot: Int
+    let replicas: ReplicaSet
+    let ownPlace: Int
     let started: Instant
     let deadline: Instant
     var hedged = false
@@ -67,6 +84,17 @@ enum ReplicaOperation {
     case figures(ReplyTarget)
     case lease
     case heal(ObjectName)
+    case repair(ObjectName)
+    /// Keeping a hint of this node's own, about a write that an owner missed.
+    case ownHint(target: NodeID)
+    /// Keeping a hint for another coordinator.
+    case hint(from: NodeID, tag: UInt64, target: NodeID)
+    /// Reading a hint for another coordinator.
+    case fetchHint(from: NodeID, tag: UInt64)
+    /// Listing the hints for a node that can take them.
+    case hintList(target: NodeID)
+    /// Dropping a hint that was delivered.
+    case hintDrop(target: NodeID)
 }
 
 /// A corrupt record being fetched from every other owner.

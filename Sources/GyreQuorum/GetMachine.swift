@@ -26,6 +26,10 @@ package struct GetMachine: Sendable {
 
     /// R.
     package let needed: Int
+    /// PR: how many of R must be primaries.
+    package let primariesNeeded: Int
+    /// Places whose own owner is asked; the others have a stand-in, which knows hints only.
+    package let primaries: SlotSet
     /// Replicas not asked so far that can be reached.
     package private(set) var idle: SlotSet
     /// Replicas asked for a digest that have not answered.
@@ -38,11 +42,13 @@ package struct GetMachine: Sendable {
     package private(set) var records: [(slot: Int, record: ByteBuffer)] = []
     private var digests: InlineArray<7, UInt64> = InlineArray(repeating: 0)
 
-    /// Reads with R = `needed` from the `reachable` replicas.
-    package init(reachable: SlotSet, needed: Int) {
+    /// Reads with R = `needed` from the `reachable` replicas, `primariesNeeded` of them among the `primaries`.
+    package init(reachable: SlotSet, needed: Int, primaries: SlotSet? = nil, primariesNeeded: Int = 0) {
         precondition(needed >= 1, "R of \(needed)")
         self.idle = reachable
         self.needed = needed
+        self.primaries = primaries ?? reachable
+        self.primariesNeeded = primariesNeeded
     }
 
     /// Replicas that still owe an answer.
@@ -87,7 +93,7 @@ package struct GetMachine: Sendable {
 
     /// An answer is late: one more replica is asked, if there is one (hedging).
     package mutating func onSlow() -> Step {
-        guard let slot = self.idle.first else { return .wait }
+        guard let slot = self.next(from: self.idle) else { return .wait }
         self.idle.remove(slot)
         var asked = SlotSet()
         asked.insert(slot)
@@ -109,22 +115,37 @@ package struct GetMachine: Sendable {
     /// What follows from what is known.
     package mutating func next() -> Step {
         let promised = self.answered.union(self.waiting)
-        if promised.count < self.needed {
+        if !self.isEnough(promised) {
             var asked = SlotSet()
-            while promised.union(asked).count < self.needed, let slot = self.idle.first {
-                self.idle.remove(slot)
+            while let slot = self.missing(from: promised.union(asked), idle: self.idle.subtracting(asked)) {
                 asked.insert(slot)
             }
-            if promised.union(asked).count < self.needed {
+            self.idle = self.idle.subtracting(asked)
+            if !self.isEnough(promised.union(asked)) {
                 // Those already asked are heard first, so that `got` says how many really answered.
                 return self.waiting.isEmpty ? .short(got: self.answered.count) : .wait
             }
             self.digestAsked = self.digestAsked.union(asked)
             return .askDigest(asked)
         }
-        guard self.answered.count >= self.needed else { return .wait }
+        guard self.isEnough(self.answered) else { return .wait }
         return self.conclusion()
     }
+
+    private func isEnough(_ slots: SlotSet) -> Bool {
+        slots.count >= self.needed && slots.intersection(self.primaries).count >= self.primariesNeeded
+    }
+
+    /// A place to ask besides `slots` so that they come nearer to enough; nil when they are, or when there is none.
+    private func missing(from slots: SlotSet, idle: SlotSet) -> Int? {
+        if slots.intersection(self.primaries).count < self.primariesNeeded {
+            return idle.intersection(self.primaries).first
+        }
+        return slots.count < self.needed ? self.next(from: idle) : nil
+    }
+
+    /// Owners know more than their stand-ins, so they are asked first.
+    private func next(from idle: SlotSet) -> Int? { idle.intersection(self.primaries).first ?? idle.first }
 
     private mutating func conclusion() -> Step {
         var missing = SlotSet()

@@ -16,17 +16,32 @@ package struct PutMachine: Sendable {
 
     /// W.
     package let needed: Int
+    /// PW: how many of W must be primaries.
+    package let primariesNeeded: Int
+    /// Places whose own owner is asked; the others have a stand-in.
+    private var primaries: SlotSet
     /// Replicas that have it durable.
     package private(set) var acked = SlotSet()
     /// Replicas that may still answer.
     package private(set) var waiting: SlotSet
     private var answered = false
 
-    /// Waits for `needed` of the `replicas` of a key.
-    package init(replicas: SlotSet, needed: Int) {
+    /// Waits for `needed` of the `replicas` of a key, `primariesNeeded` of them among the `primaries`.
+    package init(replicas: SlotSet, needed: Int, primaries: SlotSet? = nil, primariesNeeded: Int = 0) {
         precondition(needed >= 1, "W of \(needed)")
         self.waiting = replicas
         self.needed = needed
+        self.primaries = primaries ?? replicas
+        self.primariesNeeded = primariesNeeded
+    }
+
+    /// Whether the client has its answer.
+    package var isAnswered: Bool { self.answered }
+
+    /// The owner at `slot` cannot be reached any more and another node is asked in its place.
+    package mutating func onStandIn(_ slot: Int) {
+        self.primaries.remove(slot)
+        self.waiting.insert(slot)
     }
 
     /// The replica at `slot` has the write on its disk.
@@ -49,14 +64,18 @@ package struct PutMachine: Sendable {
         assert(self.acked.subtracting(self.waiting) == self.acked, "an acknowledged replica is waited for")
         if self.answered { return .pending }
         let acks = self.acked.count
-        if acks >= self.needed {
+        if self.isEnough(self.acked) {
             self.answered = true
             return .stored(acks: acks)
         }
-        if expired || acks + self.waiting.count < self.needed {
+        if expired || !self.isEnough(self.acked.union(self.waiting)) {
             self.answered = true
             return .unknown(acks: acks)
         }
         return .pending
+    }
+
+    private func isEnough(_ slots: SlotSet) -> Bool {
+        slots.count >= self.needed && slots.intersection(self.primaries).count >= self.primariesNeeded
     }
 }

@@ -67,6 +67,8 @@ package struct SlotSet: Hashable, Sendable, Sequence {
     package mutating func remove(_ slot: Int) { self.bits &= ~(1 << UInt8(slot)) }
     /// The places in either set.
     package func union(_ other: SlotSet) -> SlotSet { SlotSet(bits: self.bits | other.bits) }
+    /// The places in both sets.
+    package func intersection(_ other: SlotSet) -> SlotSet { SlotSet(bits: self.bits & other.bits) }
     /// The places in `self` and not in `other`.
     package func subtracting(_ other: SlotSet) -> SlotSet { SlotSet(bits: self.bits & ~other.bits) }
 

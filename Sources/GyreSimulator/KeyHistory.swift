@@ -171,6 +171,9 @@ struct KeyHistory: Sendable {
         return set
     }
 
+    /// Writes that nobody is owed.
+    var forgotten: BitSet { self.vanished }
+
     /// Whether two records say the same, writes that vanished aside.
     func agree(_ a: NaiveRecord, _ b: NaiveRecord) -> Bool {
         a == b || a.live == b.live && a.seen.subtracting(self.vanished) == b.seen.subtracting(self.vanished)

@@ -11,14 +11,20 @@ struct Oracle: Sendable {
     /// The history of each key.
     private(set) var keys: [KeyHistory]
     private let keyIndices: [ObjectName: Int]
-    /// By node and key: what the node's disk holds, written but unsynced bytes included.
-    private var twins: [[NaiveRecord]]
-    /// By node: keys touched and dots issued since the last sync, with the batch that they are in.
-    private var unsynced: [[(key: Int, batch: Int, dot: Dot?)]]
+    /// By node and place: what the node's disk holds, written but unsynced bytes included.
+    private var twins: [[Place: NaiveRecord]]
+    /// By node: places touched and dots issued since the last sync, with the batch that they are in.
+    private var unsynced: [[(place: Place, batch: Int, dot: Dot?)]]
     /// Every dot ever issued.
     private var issued: Set<Dot> = []
     /// Which write was applied by which life of which node.
     private var applied: Set<Application> = []
+
+    /// A key's record among the objects of a node, or among its hints for `target`.
+    private struct Place: Hashable {
+        let key: Int
+        let target: NodeID?
+    }
 
     private struct Application: Hashable {
         let write: UInt64
@@ -29,7 +35,7 @@ struct Oracle: Sendable {
     init(names: [ObjectName], nodeCount: Int) {
         self.keys = names.map { KeyHistory(name: $0) }
         self.keyIndices = Dictionary(uniqueKeysWithValues: zip(names, names.indices))
-        self.twins = Array(repeating: Array(repeating: NaiveRecord(), count: names.count), count: nodeCount)
+        self.twins = Array(repeating: [:], count: nodeCount)
         self.unsynced = Array(repeating: [], count: nodeCount)
     }
 
@@ -52,34 +58,62 @@ struct Oracle: Sendable {
         _ request: StorageRequest, _ outcome: StorageOutcome, node: Int, life: UInt64, batch: Int
     ) throws(Violation) {
         switch (request, outcome) {
-        case (.update(_, let name, let update), .updated(let record, _, _)):
-            guard let key = self.keyIndices[name] else { return }
-            let dot = try self.applyUpdate(update, key: key, node: node, life: life)
-            self.unsynced[node].append((key, batch, dot))
-            let siblings = try Self.decoded(record, where: "disk of node \(node)")
-            let actual = try self.keys[key].verify(siblings, where: "disk of node \(node)")
-            guard self.keys[key].agree(actual, self.twins[node][key]) else {
-                throw Violation("INV 4", self.difference(node, key, siblings, "an update"))
-            }
-        case (.merge(_, let name, let record), .merged), (.heal(_, let name, let record), .merged):
-            guard let key = self.keyIndices[name] else { return }
-            let siblings = try Self.decoded(record, where: "replica write at node \(node)")
-            let incoming = try self.keys[key].verify(siblings, where: "replica write at node \(node)")
-            self.unsynced[node].append((key, batch, nil))
-            incoming.live.visit { self.keys[key].noteEscape($0) }
-            if case .heal = request {
-                self.twins[node][key] = incoming
-            } else {
-                self.twins[node][key].merge(incoming)
-            }
+        case (.update(_, let name, let update), .updated(let record, _, _, _)):
+            guard let place = self.place(name, nil) else { return }
+            try self.onUpdated(update, record, place, node: node, life: life, batch: batch)
+        case (.hint(_, .update(let target, let name, let update, _)), .updated(let record, _, _, _)):
+            guard let place = self.place(name, target) else { return }
+            try self.onUpdated(update, record, place, node: node, life: life, batch: batch)
+        case (.merge(_, let name, let record), .merged):
+            try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: false)
+        case (.heal(_, let name, let record), .merged):
+            try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: true)
+        case (.hint(_, .keep(let target, let name, let record, _)), .merged):
+            try self.onMerged(record, self.place(name, target), node: node, batch: batch, heals: false)
+        case (.hint(_, .drop(let target, let name, _)), .dropped(_, true)):
+            guard let place = self.place(name, target) else { return }
+            self.twins[node][place] = nil
+            self.unsynced[node].append((place, batch, nil))
         default: break
         }
     }
 
+    private func place(_ name: ObjectName, _ target: NodeID?) -> Place? {
+        self.keyIndices[name].map { Place(key: $0, target: target) }
+    }
+
+    private mutating func onUpdated(
+        _ update: Update, _ record: ByteBuffer, _ place: Place, node: Int, life: UInt64, batch: Int
+    ) throws(Violation) {
+        let dot = try self.applyUpdate(update, place, node: node, life: life)
+        self.unsynced[node].append((place, batch, dot))
+        let siblings = try Self.decoded(record, where: "disk of node \(node)")
+        let actual = try self.keys[place.key].verify(siblings, where: "disk of node \(node)")
+        guard self.keys[place.key].agree(actual, self.twin(node, place)) else {
+            throw Violation("INV 4", self.difference(node, place, siblings, "an update"))
+        }
+    }
+
+    private mutating func onMerged(
+        _ record: ByteBuffer, _ place: Place?, node: Int, batch: Int, heals: Bool
+    ) throws(Violation) {
+        guard let place else { return }
+        let siblings = try Self.decoded(record, where: "replica write at node \(node)")
+        let incoming = try self.keys[place.key].verify(siblings, where: "replica write at node \(node)")
+        self.unsynced[node].append((place, batch, nil))
+        incoming.live.visit { self.keys[place.key].noteEscape($0) }
+        var twin = heals ? NaiveRecord() : self.twin(node, place)
+        twin.merge(incoming)
+        self.twins[node][place] = twin
+    }
+
+    private func twin(_ node: Int, _ place: Place) -> NaiveRecord { self.twins[node][place] ?? NaiveRecord() }
+
     private mutating func applyUpdate(
-        _ update: Update, key: Int, node: Int, life: UInt64
+        _ update: Update, _ place: Place, node: Int, life: UInt64
     ) throws(Violation) -> Dot? {
-        let before = self.twins[node][key]
+        let key = place.key
+        let before = self.twin(node, place)
         switch update {
         case .put(let version, let seen, _):
             guard self.issued.insert(version.dot).inserted else {
@@ -93,41 +127,71 @@ struct Oracle: Sendable {
             let entry = self.keys[key].entries[index]
             var live = before.live.subtracting(entry.superseded)
             live.insert(index)
-            self.twins[node][key] = NaiveRecord(live: live, seen: entry.closure)
+            self.twins[node][place] = NaiveRecord(live: live, seen: entry.closure)
             return version.dot
         case .delete(let seen):
             let removed = self.keys[key].applyDelete(seen: seen, before: before)
-            self.twins[node][key].live.subtract(removed)
-            self.twins[node][key].seen.formUnion(removed)
+            var twin = before
+            twin.live.subtract(removed)
+            twin.seen.formUnion(removed)
+            self.twins[node][place] = twin
             return nil
         }
     }
 
-    /// A disk has made all it had written durable; `held` reads it.
-    mutating func onSynced(node: Int, held: (ObjectName) -> ByteBuffer?) throws(Violation) {
-        let touched = self.unsynced[node]
-        self.unsynced[node].removeAll(keepingCapacity: true)
-        for (key, _, _) in touched {
-            let siblings = try self.siblings(held(self.keys[key].name), node)
-            let actual = try self.keys[key].verify(siblings, where: "disk of node \(node)")
-            guard self.keys[key].agree(actual, self.twins[node][key]) else {
-                throw Violation("INV 4", self.difference(node, key, siblings, "a merge"))
+    /// INV 10: a hint is dropped only when each of the `receivers` has on its disk all that the hint says.
+    mutating func checkDrop(
+        at node: Int, target: NodeID, name: ObjectName, receivers: [(node: Int, record: Siblings)]
+    ) throws(Violation) {
+        guard let place = self.place(name, target) else { return }
+        let hint = self.twin(node, place)
+        for receiver in receivers {
+            let held = try self.keys[place.key].verify(receiver.record, where: "disk of node \(receiver.node)")
+            let vanished = self.keys[place.key].forgotten
+            guard hint.seen.subtracting(vanished).subtracting(held.seen).isEmpty else {
+                throw Violation(
+                    "INV 10",
+                    "node \(node) drops a hint about \(self.keys[place.key].text) that node \(receiver.node) "
+                        + "does not have on its disk")
             }
         }
     }
 
+    /// A disk has made all it had written durable; `held` reads it.
+    mutating func onSynced(node: Int, held: (RecordPlace) -> ByteBuffer?) throws(Violation) {
+        let touched = self.unsynced[node]
+        self.unsynced[node].removeAll(keepingCapacity: true)
+        for (place, _, _) in touched {
+            let siblings = try self.siblings(held(self.recordPlace(place)), node)
+            let actual = try self.keys[place.key].verify(siblings, where: "disk of node \(node)")
+            guard self.keys[place.key].agree(actual, self.twin(node, place)) else {
+                throw Violation("INV 4", self.difference(node, place, siblings, "a merge"))
+            }
+        }
+    }
+
+    private func recordPlace(_ place: Place) -> RecordPlace {
+        let name = self.keys[place.key].name
+        return place.target.map { RecordPlace(name, hintFor: $0) } ?? RecordPlace(name)
+    }
+
     /// A node stopped; of what its disk had written, the first `kept` batches remain. Returns how many dots are lost.
-    mutating func onCrash(node: Int, kept: Int, held: (ObjectName) -> ByteBuffer?) throws(Violation) -> Int {
+    mutating func onCrash(
+        node: Int, kept: Int, places: [RecordPlace], held: (RecordPlace) -> ByteBuffer?
+    ) throws(Violation) -> Int {
         var lost = 0
-        for (key, batch, dot) in self.unsynced[node] where batch >= kept {
+        for (place, batch, dot) in self.unsynced[node] where batch >= kept {
             guard let dot else { continue }
-            self.keys[key].lose(dot)
+            self.keys[place.key].lose(dot)
             lost += 1
         }
         self.unsynced[node].removeAll(keepingCapacity: true)
-        for key in self.keys.indices {
-            let siblings = try self.siblings(held(self.keys[key].name), node)
-            self.twins[node][key] = try self.keys[key].verify(siblings, where: "disk of node \(node) after a crash")
+        self.twins[node].removeAll()
+        for found in places {
+            guard let place = self.place(found.name, found.target) else { continue }
+            let siblings = try self.siblings(held(found), node)
+            self.twins[node][place] = try self.keys[place.key].verify(
+                siblings, where: "disk of node \(node) after a crash")
         }
         return lost
     }
@@ -137,10 +201,13 @@ struct Oracle: Sendable {
         return try Self.decoded(bytes, where: "disk of node \(node)")
     }
 
-    private func difference(_ node: Int, _ key: Int, _ siblings: Siblings, _ cause: String) -> String {
+    private func difference(_ node: Int, _ place: Place, _ siblings: Siblings, _ cause: String) -> String {
+        let key = place.key
         var expected: [Dot] = []
-        self.twins[node][key].live.visit { expected.append(self.keys[key].entries[$0].dot) }
-        return "after \(cause), node \(node) holds \(siblings.versions.map(\.dot)) under \(siblings.context.entries) "
+        self.twin(node, place).live.visit { expected.append(self.keys[key].entries[$0].dot) }
+        let role = place.target.map { " as a hint for \($0)" } ?? ""
+        return
+            "after \(cause), node \(node) holds\(role) \(siblings.versions.map(\.dot)) under \(siblings.context.entries) "
             + "of \(self.keys[key].text); the concurrent writes it has seen are \(expected.sorted())"
     }
 
@@ -154,14 +221,16 @@ struct Oracle: Sendable {
         return try self.keys[key].verify(siblings, where: place())
     }
 
-    /// A client is told that a put is stored: `durable` says of each node what is safe on its disk.
+    /// A client is told that a put is stored: `durable` says of each node what is safe on its disk, its hints included.
     mutating func onPutStored(
-        write: UInt64, name: ObjectName, acks: Int, durable: [Siblings]
+        write: UInt64, name: ObjectName, acks: Int, durable: [[Siblings]]
     ) throws(Violation) {
         guard let key = self.keyIndices[name] else { return }
         self.keys[key].acknowledged.insert(write)
         let dots = self.keys[key].entries.filter { $0.write == write }.map(\.dot)
-        let copies = durable.count { siblings in dots.contains { siblings.context.covers($0) } }
+        let copies = durable.count { records in
+            records.contains { record in dots.contains { record.context.covers($0) } }
+        }
         guard copies >= acks else {
             throw Violation(
                 "INV 1",
@@ -171,14 +240,17 @@ struct Oracle: Sendable {
     }
 
     /// A client is told that a delete is stored.
-    mutating func onDeleteStored(removed: BitSet, name: ObjectName, acks: Int, durable: [Siblings]) throws(Violation) {
+    mutating func onDeleteStored(removed: BitSet, name: ObjectName, acks: Int, durable: [[Siblings]]) throws(Violation)
+    {
         guard let key = self.keyIndices[name] else { return }
         self.keys[key].deletedForGood.formUnion(removed)
         var dots: [Dot] = []
         removed.visit { dots.append(self.keys[key].entries[$0].dot) }
-        let copies = durable.count { siblings in
-            dots.allSatisfy { dot in
-                siblings.context.covers(dot) && !siblings.versions.contains { $0.dot == dot }
+        let copies = durable.count { records in
+            records.contains { record in
+                dots.allSatisfy { dot in
+                    record.context.covers(dot) && !record.versions.contains { $0.dot == dot }
+                }
             }
         }
         guard copies >= acks else {

@@ -9,7 +9,7 @@ import NIOCore
 /// Pure value with its own stream of randomness; not shared between threads.
 struct SimDisk: Sendable {
     /// The store.
-    private(set) var engine = MemoryEngine()
+    private(set) var engine: MemoryEngine
     /// Writes that wait for their turn.
     private var queue: [StorageRequest] = []
     /// Whether a batch is being written or synced.
@@ -20,6 +20,8 @@ struct SimDisk: Sendable {
     private var written: [ObjectName: (ByteBuffer, RecordDigest)] = [:]
     /// Records that arrived as read repair, for the mistake of writing them without a merge.
     private var repairs: Set<RecordDigest> = []
+    /// Hints being kept, for the mistake of counting them before they are safe.
+    private var hintTags: Set<StorageTag> = []
     private let bug: PlantedBug?
     private let syncMost: TimeSpan
     private var random: SeededRandom
@@ -27,16 +29,29 @@ struct SimDisk: Sendable {
     /// The most writes of one group commit.
     static let batchMax = 64
 
-    init(bug: PlantedBug?, syncMost: TimeSpan, random: SeededRandom) {
+    init(bug: PlantedBug?, syncMost: TimeSpan, hintBytesMax: UInt64, random: SeededRandom) {
+        self.engine = MemoryEngine(hintBytesMax: hintBytesMax)
         self.bug = bug
         self.syncMost = syncMost
         self.random = random
     }
 
     /// What is safe under `name`.
-    func held(_ name: ObjectName) -> ByteBuffer? {
-        guard case .held(let record) = self.engine.held(name) else { return nil }
+    func held(_ name: ObjectName) -> ByteBuffer? { self.held(RecordPlace(name)) }
+
+    /// What is safe at `place`.
+    func held(_ place: RecordPlace) -> ByteBuffer? {
+        guard case .held(let record) = self.engine.held(place) else { return nil }
         return record.body
+    }
+
+    /// All that is safe about an object: its own record and every hint.
+    func knowledge(_ name: ObjectName) -> [Siblings] {
+        let hints = self.engine.hintBacklogs.compactMap { backlog -> Siblings? in
+            guard var body = self.held(RecordPlace(name, hintFor: backlog.target)) else { return nil }
+            return try? Siblings(decoding: &body)
+        }
+        return [self.siblings(name)] + hints
     }
 
     /// What is safe under `name`, decoded; empty when there is nothing.
@@ -83,6 +98,15 @@ struct SimDisk: Sendable {
         }
         var replies: [StorageReply] = []
         self.engine.stage([request], into: &replies)
+        if self.bug == .dropHintBeforeAck, case .hint(_, .list(let target, _, _, _)) = request,
+            case .listed(let page) = replies[0].outcome
+        {
+            let drops = page.entries.map { entry in
+                StorageRequest.hint(request.tag, .drop(target: target, entry.name, digest: entry.digest))
+            }
+            var ignored: [StorageReply] = []
+            self.engine.stage(drops, into: &ignored)
+        }
         return replies[0]
     }
 
@@ -96,9 +120,9 @@ struct SimDisk: Sendable {
             let (asked, planted) = self.planted(request)
             var replies: [StorageReply] = []
             if planted == nil { self.engine.stage([asked], into: &replies) }
-            let outcome = planted ?? replies[0].outcome
+            let outcome = self.plantedAnswer(to: request, planted ?? replies[0].outcome)
             self.due.append(StorageReply(tag: request.tag, outcome: outcome))
-            if case .updated(let bytes, let digest, _) = outcome, case .update(_, let name, _) = request {
+            if case .updated(let bytes, let digest, _, _) = outcome, case .update(_, let name, _) = request {
                 self.written[name] = (bytes, digest)
             }
             try report(request, outcome, max(0, self.engine.stagedBatches - 1))
@@ -107,9 +131,16 @@ struct SimDisk: Sendable {
 
     /// Replies that the mistake of acknowledging early lets out before the sync.
     mutating func takeEarlyReplies() -> [StorageReply] {
-        guard self.bug == .acknowledgeBeforeSync else { return [] }
-        defer { self.due.removeAll() }
-        return self.due
+        switch self.bug {
+        case .acknowledgeBeforeSync:
+            defer { self.due.removeAll() }
+            return self.due
+        case .countHintInMemory:
+            let early = self.due.filter { self.hintTags.contains($0.tag) }
+            self.due.removeAll { self.hintTags.contains($0.tag) }
+            return early
+        default: return []
+        }
     }
 
     /// Syncs what is written and returns the replies; `isBusy` stays true when more is queued.
@@ -151,7 +182,9 @@ extension SimDisk {
             return (.update(tag, name, .put(version, seen: .given(narrow), ifAbsent: ifAbsent)), nil)
         case (.mergeByTime, .merge(_, let name, let record)):
             guard case .held(let mine) = self.engine.held(name) else { return (request, nil) }
-            if Self.time(mine.body) > Self.time(record) { return (request, .merged(mine.digest, clash: false)) }
+            if Self.time(mine.body) > Self.time(record) {
+                return (request, .merged(mine.digest, clash: false, change: nil))
+            }
             self.remove(name)
         case (.readRepairWritesLoser, .merge(_, let name, let record)):
             if self.repairs.remove(RecordDigest(of: record, name: name)) != nil { self.remove(name) }
@@ -168,6 +201,16 @@ extension SimDisk {
         default: break
         }
         return (request, nil)
+    }
+
+    /// What the disk answers instead of the truth.
+    private mutating func plantedAnswer(to request: StorageRequest, _ outcome: StorageOutcome) -> StorageOutcome {
+        guard case .hint(let tag, .keep(_, let name, let record, _)) = request else { return outcome }
+        if self.bug == .countHintInMemory { self.hintTags.insert(tag) }
+        if self.bug == .dropHintAtCap, case .refused(.hintsFull) = outcome {
+            return .merged(RecordDigest(of: record, name: name), clash: false, change: nil)
+        }
+        return outcome
     }
 
     private mutating func removeTombstones() {

@@ -92,7 +92,7 @@ extension SimWorld {
 
     /// Sends what was only just written to the other owners.
     func sendEarly(_ request: StorageRequest, _ outcome: StorageOutcome, of index: Int, _ effects: inout [NodeEffect]) {
-        guard case .update(let tag, let name, _) = request, case .updated(let record, _, _) = outcome,
+        guard case .update(let tag, let name, _) = request, case .updated(let record, _, _, _) = outcome,
             let ring = self.nodes[index].life?.node.ring
         else { return }
         for owner in ring.owners(of: ring.partition(of: name.token)) where owner != self.nodes[index].id {

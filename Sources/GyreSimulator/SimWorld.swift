@@ -73,7 +73,8 @@ final class SimWorld {
         for index in 0..<plan.nodeCount {
             let number = UInt64(index)
             let disk = SimDisk(
-                bug: options.plantedBug, syncMost: plan.syncMost, random: root.split("disk", index: number))
+                bug: options.plantedBug, syncMost: plan.syncMost, hintBytesMax: plan.hintBytesMax,
+                random: root.split("disk", index: number))
             var clock = root.split("clock", index: number)
             let offset = plan.faults.contains(.clock) ? clock.within(-60_000...60_000) : clock.within(-20...20)
             self.nodes.append(
@@ -160,6 +161,7 @@ final class SimWorld {
             var options = NodeOptions(quorum: quorum, cluster: "simulated")
             options.partitionCount = self.plan.partitionCount
             options.leaseBlock = self.plan.leaseBlock
+            options.isSloppy = self.plan.isSloppy
             let node = try Node(
                 options: options, me: record, seeds: seeds, known: known, recovered: recovered,
                 now: machine.clocks(at: self.queue.now))
@@ -187,7 +189,7 @@ final class SimWorld {
             self.marks[.killKeptStaged, default: 0] += 1
         }
         let disk = machine.disk
-        let lost = try self.oracle.onCrash(node: index, kept: kept) { disk.held($0) }
+        let lost = try self.oracle.onCrash(node: index, kept: kept, places: disk.engine.allPlaces) { disk.held($0) }
         if lost > 0 { self.marks[.dotLost, default: 0] += UInt64(lost) }
         for other in self.nodes.indices where other != index {
             self.connections.close(at: index, to: other)
@@ -208,12 +210,30 @@ final class SimWorld {
         guard machine.lives == life, machine.life != nil else { return }
         var eager: [NodeEffect] = []
         try machine.disk.writeQueue { (request, outcome, batch) throws(Violation) in
+            try self.checkHintWork(request, outcome, at: index)
             try self.oracle.onStaged(request, outcome, node: index, life: life, batch: batch)
             if self.options.plantedBug == .sendBeforeOwnDisk { self.sendEarly(request, outcome, of: index, &eager) }
         }
         try self.carryOut(eager, of: index)
         self.queue.schedule(.diskSync(node: index, life: life), after: machine.disk.drawSync())
         for reply in machine.disk.takeEarlyReplies() { try self.feed(index, .storage(reply)) }
+    }
+
+    /// INV 10, and what is rare about hints.
+    private func checkHintWork(_ request: StorageRequest, _ outcome: StorageOutcome, at index: Int) throws(Violation) {
+        guard case .hint(_, let hint) = request else { return }
+        switch (hint, outcome) {
+        case (.keep, .merged): self.mark(.hintKept)
+        case (.update, .updated): self.mark(.standInCoordinated)
+        case (_, .refused(.hintsFull)): self.mark(.hintsFull)
+        case (.drop(let target, let name, .some), .dropped(_, true)):
+            self.mark(.hintDelivered)
+            let receivers = self.nodes.indices.filter { self.nodes[$0].id == target }
+            try self.oracle.checkDrop(
+                at: index, target: target, name: name,
+                receivers: receivers.map { ($0, self.nodes[$0].disk.siblings(name)) })
+        default: break
+        }
     }
 
     private func onDiskSync(_ index: Int, life: UInt64) throws(Violation) {

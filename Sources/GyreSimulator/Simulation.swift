@@ -11,6 +11,8 @@ import NIOCore
 package enum Simulation {
     /// How long nodes may take to find each other, at the start and after all faults.
     static let agreementMost = TimeSpan.seconds(30)
+    /// How long hints may take to go home after all faults.
+    static let handoffMost = TimeSpan.seconds(30)
     /// How many rounds of reads may be needed until all owners are equal.
     static let roundsMax = 8
 
@@ -60,6 +62,7 @@ extension SimWorld {
         try self.heal()
         try self.run(until: self.queue.now.advanced(by: .seconds(8)))
         try self.awaitAgreement("after all faults")
+        try self.awaitHandoff()
         for _ in 0..<Simulation.roundsMax {
             try self.readEverything()
             if self.firstDifference() == nil { break }
@@ -84,6 +87,16 @@ extension SimWorld {
             "\(machine.index): " + (machine.life.map { hexadecimal($0.node.ring.hash) } ?? "down")
         }
         throw Violation("INV 8", "no agreement \(when) within 30 s: \(rings)")
+    }
+
+    /// INV 10: every hint goes home within bounded time.
+    private func awaitHandoff() throws(Violation) {
+        let limit = self.queue.now.advanced(by: Simulation.handoffMost)
+        let isDone = { self.nodes.allSatisfy { $0.disk.engine.hintBacklogs.isEmpty } }
+        try self.run(until: limit, isDone: isDone)
+        guard !isDone() else { return }
+        let left = self.nodes.map { "\($0.index): \($0.disk.engine.hintBacklogs.map(\.count))" }
+        throw Violation("INV 10", "hints are left 30 s after all faults: \(left)")
     }
 
     private var isAgreed: Bool {

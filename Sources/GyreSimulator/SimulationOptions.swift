@@ -97,6 +97,12 @@ package enum PlantedBug: String, Hashable, Sendable, CaseIterable {
     case sendBeforeOwnDisk
     /// A read shows what is written but not synced.
     case readBeforeSync
+    /// A hint is acknowledged when it is written, not when it is synced.
+    case countHintInMemory
+    /// A full hint store answers as if it had kept the hint.
+    case dropHintAtCap
+    /// Hints are removed when they are sent, not when they are acknowledged.
+    case dropHintBeforeAck
 }
 
 /// A promise that a run broke.
@@ -150,6 +156,14 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case dotLost
     /// A wall clock jumped back.
     case clockJumpedBack
+    /// A hint was made durable.
+    case hintKept
+    /// A hint was dropped after its owner had it.
+    case hintDelivered
+    /// A hint was refused because the store of hints was full.
+    case hintsFull
+    /// A node that owns nothing of the key coordinated a write.
+    case standInCoordinated
 
     /// In the order of their names.
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }

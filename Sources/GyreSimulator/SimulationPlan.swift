@@ -31,6 +31,10 @@ struct SimulationPlan: Sendable {
     var getPercent: UInt64 = 40
     /// Of 100 operations, how many are deletes.
     var deletePercent: UInt64 = 8
+    /// Whether healthy nodes stand in for owners that cannot be reached.
+    var isSloppy = true
+    /// How many bytes of hints a node takes.
+    var hintBytesMax: UInt64 = 1 << 30
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
@@ -57,6 +61,8 @@ struct SimulationPlan: Sendable {
         self.getPercent = UInt64(random.within(25...60))
         self.deletePercent = UInt64(random.within(0...15))
         self.leaseBlock = [16, 64, 4_096][Int(random.below(3))]
+        self.isSloppy = random.chance(3, in: 4)
+        if random.chance(1, in: 6) { self.hintBytesMax = 400 }
     }
 
     private mutating func drawLinks(_ random: inout SeededRandom) {
@@ -70,6 +76,6 @@ struct SimulationPlan: Sendable {
     var summary: String {
         let faults = self.faults.isEmpty ? "none" : self.faults.map(\.rawValue).joined(separator: ",")
         return "nodes=\(self.nodeCount) n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
-            + "partitions=\(self.partitionCount) clients=\(self.clientCount) keys=\(self.keyCount) faults=\(faults)"
+            + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) keys=\(self.keyCount) faults=\(faults)"
     }
 }

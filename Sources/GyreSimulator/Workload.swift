@@ -97,7 +97,9 @@ struct Workload: Sendable {
         if roll < self.plan.getPercent {
             let reads = self.drawSize(client)
             return ClientOperation(
-                client: client, kind: .get, key: key, request: .get(GetRequest(name: self.names[key], reads: reads)),
+                client: client, kind: .get, key: key,
+                request: .get(
+                    GetRequest(name: self.names[key], reads: reads, primaryReads: self.drawPrimaries(client))),
                 node: node)
         }
         self.clients[client].sequence += 1
@@ -115,8 +117,17 @@ struct Workload: Sendable {
         value.writeRepeatingByte(UInt8(truncatingIfNeeded: self.writes), count: Int(self.writes % 64))
         return ClientOperation(
             client: client, kind: .put(write: self.writes), key: key,
-            request: .put(PutRequest(id: id, name: self.names[key], seen: seen, value: value, writes: writes)),
+            request: .put(
+                PutRequest(
+                    id: id, name: self.names[key], seen: seen, value: value, writes: writes,
+                    primaryWrites: self.drawPrimaries(client))),
             node: node)
+    }
+
+    /// Half of all operations let no stand-in count, so that what they promise can be checked.
+    private mutating func drawPrimaries(_ client: Int) -> QuorumSize {
+        guard self.plan.isSloppy else { return .standard }
+        return self.clients[client].random.chance(1, in: 2) ? .matching : .standard
     }
 
     private mutating func drawSize(_ client: Int) -> QuorumSize {
@@ -148,6 +159,7 @@ struct Workload: Sendable {
         case .quorum: self.plan.replicas / 2 + 1
         case .all: self.plan.replicas
         case .count(let count): Int(count)
+        case .matching: 0
         }
     }
 }

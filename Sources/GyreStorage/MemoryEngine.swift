@@ -6,30 +6,38 @@ import NIOCore
 /// Writes are staged and become durable, and visible to reads, at `sync`. A power cut keeps a prefix of the staged batches,
 /// as a log does. Deterministic; a value with one owner.
 package struct MemoryEngine: Sendable {
-    /// The objects, by name, as value bytes on a disk would be.
-    private var durable: [ObjectName: ByteBuffer] = [:]
+    /// The records, by place, as value bytes on a disk would be.
+    private var durable: [RecordPlace: ByteBuffer] = [:]
     private var ceiling: UInt64 = 1
     private var members: ByteBuffer?
-    private var counts = ObjectCounts()
+    private var totals = StoreTotals()
 
-    /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each object in them.
+    /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each place in them; nil
+    /// where a hint was dropped.
     private var staged: [Batch] = []
-    private var overlay: [ObjectName: ObjectRecord] = [:]
-    private var stagedCounts = ObjectCounts()
+    private var overlay: [RecordPlace: ObjectRecord?] = [:]
+    private var stagedTotals = StoreTotals()
+    private let hintBytesMax: UInt64
 
     /// Commits, writes and corrupt records since the start.
     private var figures = StorageFigures()
 
     private struct Batch: Sendable {
-        var records: [(name: ObjectName, value: ByteBuffer)] = []
+        var records: [(place: RecordPlace, value: ByteBuffer?)] = []
         var ceiling: UInt64?
         var members: ByteBuffer?
-        var countsAfter = ObjectCounts()
+        var totalsAfter = StoreTotals()
         var writes: UInt64 = 0
     }
 
-    /// A new, empty store.
-    package init() {}
+    /// What is kept about all records together.
+    private struct StoreTotals: Sendable {
+        var objects = ObjectCounts()
+        var hints = HintTotals()
+    }
+
+    /// A new, empty store that takes hints up to a limit.
+    package init(hintBytesMax: UInt64 = 1 << 30) { self.hintBytesMax = hintBytesMax }
 
     // MARK: - Requests
 
@@ -43,7 +51,7 @@ package struct MemoryEngine: Sendable {
             replies.append(StorageReply(tag: request.tag, outcome: self.outcome(of: request, &changes)))
         }
         guard changes.writes > 0 else { return }
-        changes.countsAfter = self.stagedCounts
+        changes.totalsAfter = self.stagedTotals
         self.staged.append(changes)
     }
 
@@ -66,41 +74,63 @@ package struct MemoryEngine: Sendable {
     }
 
     /// What a node learns from this disk before its first input.
-    package var recovered: RecoveredState { RecoveredState(counterFloor: self.ceiling, members: self.members) }
+    package var recovered: RecoveredState {
+        RecoveredState(counterFloor: self.ceiling, members: self.members, hints: self.totals.hints.backlogs)
+    }
 
     // MARK: - For checkers
 
     /// The durable objects with a sound record or without one, sorted by storage key.
     package var records: [(name: ObjectName, held: HeldRecord)] {
-        self.durable.sorted { StorageKey.precedes($0.key, $1.key) }
-            .map { ($0.key, RecordFormat.read($0.value, name: $0.key)) }
+        self.places(of: nil).map { ($0.name, self.held($0)) }
     }
+
+    /// The durable hints for `target`, sorted by storage key.
+    package func hints(for target: NodeID) -> [(name: ObjectName, held: HeldRecord)] {
+        self.places(of: target).map { ($0.name, self.held($0)) }
+    }
+
+    /// What is kept for other nodes and durable, sorted by node.
+    package var hintBacklogs: [HintBacklog] { self.totals.hints.backlogs }
 
     /// What is durable under `name`.
-    package func held(_ name: ObjectName) -> HeldRecord {
-        guard let value = self.durable[name] else { return .absent }
-        return RecordFormat.read(value, name: name)
-    }
+    package func held(_ name: ObjectName) -> HeldRecord { self.held(RecordPlace(name)) }
 
     /// How many objects are durable, tombstones included.
-    package var objectCount: Int { self.durable.count }
+    package var objectCount: Int { self.durable.keys.count { $0.target == nil } }
 
     /// Flips one bit of the durable record of `name`, counted from the start and wrapped around its length.
     /// False when there is none.
     @discardableResult
     package mutating func corrupt(_ name: ObjectName, bit: UInt64 = 77) -> Bool {
-        guard var value = self.durable[name], value.readableBytes > 0 else { return false }
+        let place = RecordPlace(name)
+        guard var value = self.durable[place], value.readableBytes > 0 else { return false }
         let target = bit % (UInt64(value.readableBytes) * 8)
         let index = value.readerIndex + Int(target / 8)
         guard let byte = value.getInteger(at: index, as: UInt8.self) else { return false }
         value.setInteger(byte ^ (1 << UInt8(target % 8)), at: index)
-        self.durable[name] = value
+        self.durable[place] = value
         return true
     }
 
     /// Moves the durable record of one object under the name of another, as a misdirected write would.
     package mutating func misplace(from source: ObjectName, to target: ObjectName) {
-        self.durable[target] = self.durable[source]
+        self.durable[RecordPlace(target)] = self.durable[RecordPlace(source)]
+    }
+
+    /// What is durable at `place`.
+    package func held(_ place: RecordPlace) -> HeldRecord {
+        guard let value = self.durable[place] else { return .absent }
+        return RecordFormat.read(value, name: place.name)
+    }
+
+    /// All places that hold something durable, objects first, each kind in storage order.
+    package var allPlaces: [RecordPlace] {
+        self.totals.hints.backlogs.reduce(into: self.places(of: nil)) { $0 += self.places(of: $1.target) }
+    }
+
+    private func places(of target: NodeID?) -> [RecordPlace] {
+        self.durable.keys.filter { $0.target == target }.sorted { StorageKey.precedes($0.name, $1.name) }
     }
 
     // MARK: - One request
@@ -108,20 +138,21 @@ package struct MemoryEngine: Sendable {
     private mutating func outcome(of request: StorageRequest, _ changes: inout Batch) -> StorageOutcome {
         switch request {
         case .read(_, let name, let depth):
-            let held = self.held(name)
-            if case .corrupt = held { self.figures.corruptRecords += 1 }
-            return RecordRules.read(held, depth: depth)
+            return self.read(RecordPlace(name), depth)
         case .update(_, let name, let update):
-            let current = self.current(name)
-            return self.take(RecordRules.update(current, update, name: name), name, over: current, &changes)
+            return self.change(RecordPlace(name), &changes) { RecordRules.update($0, update, name: name) }
         case .merge(_, let name, let record):
-            let current = self.current(name)
-            let decision = RecordRules.merge(current, record, name: name, heals: false)
-            return self.take(decision, name, over: current, &changes)
+            return self.change(RecordPlace(name), &changes) {
+                RecordRules.merge($0, record, name: name, heals: false)
+            }
         case .heal(_, let name, let record):
-            let current = self.current(name)
-            let decision = RecordRules.merge(current, record, name: name, heals: true)
-            return self.take(decision, name, over: current, &changes)
+            return self.change(RecordPlace(name), &changes) { RecordRules.merge($0, record, name: name, heals: true) }
+        case .collect(_, let name, let moment):
+            return self.change(RecordPlace(name), &changes) {
+                RecordRules.collect($0, expiredBefore: moment, name: name)
+            }
+        case .hint(_, let hint): return self.outcome(of: hint, &changes)
+        case .list(_, let range): return .listed(self.list(range))
         case .lease(_, let ceiling):
             changes.ceiling = max(changes.ceiling ?? 0, ceiling)
             changes.writes += 1
@@ -135,44 +166,125 @@ package struct MemoryEngine: Sendable {
         }
     }
 
-    private mutating func current(_ name: ObjectName) -> HeldRecord {
-        if !self.overlay.isEmpty, let record = self.overlay[name] { return .held(record) }
-        let held = self.held(name)
+    private mutating func outcome(of hint: HintRequest, _ changes: inout Batch) -> StorageOutcome {
+        switch hint {
+        case .read(let target, let name, let depth):
+            return self.read(RecordPlace(name, hintFor: target), depth)
+        case .keep(let target, let name, let record, let wall):
+            return self.change(RecordPlace(name, hintFor: target), at: wall, &changes) {
+                RecordRules.merge($0, record, name: name, heals: false)
+            }
+        case .update(let target, let name, let update, let wall):
+            return self.change(RecordPlace(name, hintFor: target), at: wall, &changes) {
+                RecordRules.update($0, update, name: name)
+            }
+        case .list(let target, let after, let countMax, let bytesMax):
+            let held = self.places(of: target)
+                .filter { place in after.map { StorageKey.precedes($0, place.name) } ?? true }
+                .map { ($0.name, self.held($0)) }
+            return .listed(ObjectPage(held, countMax, bytesMax, isWhole: true))
+        case .drop(let target, let name, let digest):
+            let place = RecordPlace(name, hintFor: target)
+            let current = self.current(place)
+            let drops = RecordRules.mayDrop(current, digest)
+            if drops {
+                let old = self.bytes(of: place, current)
+                self.stagedTotals.hints.replace(target, old: old, new: nil, at: WallTime(milliseconds: 0))
+                changes.records.append((place, nil))
+                changes.writes += 1
+                self.overlay[place] = .some(nil)
+            }
+            return .dropped(backlog: self.stagedTotals.hints[target], wasDropped: drops)
+        }
+    }
+
+    private mutating func read(_ place: RecordPlace, _ depth: ReadDepth) -> StorageOutcome {
+        let held = self.held(place)
+        if case .corrupt = held { self.figures.corruptRecords += 1 }
+        return RecordRules.read(held, depth: depth)
+    }
+
+    /// Objects of a range; an ordered listing sees what is staged, as it sees all writes before it.
+    private func list(_ range: ObjectRange) -> ObjectPage {
+        var places = self.places(of: nil)
+        if range.isOrdered {
+            for (place, record) in self.overlay where place.target == nil && record != nil && self.durable[place] == nil
+            {
+                places.append(place)
+            }
+            places.sort { StorageKey.precedes($0.name, $1.name) }
+        }
+        let wanted = places.filter { place in
+            place.name.token >= range.first && place.name.token <= range.last
+                && range.after.map { StorageKey.precedes($0, place.name) } ?? true
+        }
+        let held = wanted.map { place -> (ObjectName, HeldRecord) in
+            guard range.isOrdered, let record = self.overlay[place] else { return (place.name, self.held(place)) }
+            return (place.name, record.map(HeldRecord.held) ?? .absent)
+        }
+        return ObjectPage(held, range.countMax, range.bytesMax, isWhole: range.isWhole)
+    }
+
+    private mutating func current(_ place: RecordPlace) -> HeldRecord {
+        if let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
+        let held = self.held(place)
         if case .corrupt = held { self.figures.corruptRecords += 1 }
         return held
     }
 
-    private mutating func take(
-        _ decision: RecordDecision, _ name: ObjectName, over current: HeldRecord, _ changes: inout Batch
+    private mutating func change(
+        _ place: RecordPlace, at wall: WallTime = WallTime(milliseconds: 0), _ changes: inout Batch,
+        _ decide: (HeldRecord) -> RecordDecision
     ) -> StorageOutcome {
+        let current = self.current(place)
+        let decision = decide(current)
         guard let record = decision.write else { return decision.outcome }
         var value = ByteBuffer()
         value.reserveCapacity(RecordFormat.headBytes + record.body.readableBytes)
         RecordFormat.write(record, into: &value)
-        changes.records.append((name, value))
+        if let target = place.target {
+            let old = self.bytes(of: place, current)
+            let new = place.bytes + value.readableBytes
+            guard self.stagedTotals.hints.bytes &- UInt64(old ?? 0) &+ UInt64(new) <= self.hintBytesMax else {
+                return .refused(.hintsFull(bytesMax: self.hintBytesMax))
+            }
+            self.stagedTotals.hints.replace(target, old: old, new: new, at: wall)
+        } else {
+            self.stagedTotals.objects.replace(current, with: record)
+        }
+        changes.records.append((place, value))
         changes.writes += 1
-        self.overlay[name] = record
-        self.stagedCounts.replace(current, with: record)
+        self.overlay[place] = record
         return decision.outcome
+    }
+
+    /// What the hint at `place` counts for in the backlog; nil when there is none.
+    private func bytes(of place: RecordPlace, _ held: HeldRecord) -> Int? {
+        switch held {
+        case .absent: nil
+        case .held(let record): place.bytes + RecordFormat.headBytes + record.body.readableBytes
+        case .corrupt: place.bytes + (self.durable[place]?.readableBytes ?? 0)
+        }
     }
 
     private mutating func apply(prefix count: Int) {
         for batch in self.staged[..<count] {
-            for (name, value) in batch.records { self.durable[name] = value }
+            for (place, value) in batch.records { self.durable[place] = value }
             if let ceiling = batch.ceiling { self.ceiling = max(self.ceiling, ceiling) }
             if let members = batch.members { self.members = members }
-            self.counts = batch.countsAfter
+            self.totals = batch.totalsAfter
             self.figures.committedWrites += batch.writes
         }
-        self.stagedCounts = self.counts
+        self.stagedTotals = self.totals
         self.staged.removeAll(keepingCapacity: true)
         self.overlay.removeAll(keepingCapacity: true)
     }
 
     private var currentFigures: StorageFigures {
         var figures = self.figures
-        figures.keys = self.counts.keys
-        figures.tombstones = self.counts.tombstones
+        figures.keys = self.totals.objects.keys
+        figures.tombstones = self.totals.objects.tombstones
+        figures.hints = self.totals.hints.backlogs
         figures.diskBytes = self.durable.values.reduce(0) { $0 + UInt64($1.readableBytes) }
         return figures
     }

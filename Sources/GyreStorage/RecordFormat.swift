@@ -12,12 +12,15 @@ package struct ObjectRecord: Sendable {
     package let digest: RecordDigest
     /// How many versions it holds; zero for a tombstone.
     package let versionCount: Int
+    /// Whether one of them has an expiry.
+    package let hasExpiry: Bool
 
     /// Puts together what belongs together.
-    package init(body: ByteBuffer, digest: RecordDigest, versionCount: Int) {
+    package init(body: ByteBuffer, digest: RecordDigest, versionCount: Int, hasExpiry: Bool) {
         self.body = body
         self.digest = digest
         self.versionCount = versionCount
+        self.hasExpiry = hasExpiry
     }
 }
 
@@ -58,7 +61,8 @@ package enum RecordFormat {
             let summary = try? Siblings.peek(body)
         else { return .corrupt }
         let record = ObjectRecord(
-            body: body, digest: RecordDigest(rawValue: digest), versionCount: summary.versionCount)
+            body: body, digest: RecordDigest(rawValue: digest), versionCount: summary.versionCount,
+            hasExpiry: summary.hasExpiry)
         return .held(record)
     }
 }
@@ -74,6 +78,8 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case lease = 0x02
     /// The node that owns the store: 8 bytes, big-endian.
     case owner = 0x03
+    /// What is kept for other nodes, as `HintTotals.body`.
+    case hintTotals = 0x04
     /// The members last known.
     case members = 0x11
 

@@ -64,15 +64,41 @@ package enum RecordRules {
             shown = siblings.contextAfterDelete()
             // Deleting what is not there leaves nothing to keep, and deleting twice changes nothing.
             if siblings == before, case .held(let record) = held {
-                return RecordDecision(.updated(record.body, record.digest, context: shown))
+                return RecordDecision(.updated(record.body, record.digest, context: shown, change: nil))
             }
         }
         if self.isUnreadable(siblings) {
             return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
         }
         let record = self.record(of: siblings, name: name)
-        let outcome = StorageOutcome.updated(record.body, record.digest, context: shown)
-        return siblings.isEmpty ? RecordDecision(outcome) : RecordDecision(outcome, write: record)
+        if siblings.isEmpty {
+            return RecordDecision(.updated(record.body, record.digest, context: shown, change: nil))
+        }
+        let change = RecordChange(held, after: record.digest)
+        return RecordDecision(
+            .updated(record.body, record.digest, context: shown, change: change), write: record)
+    }
+
+    /// Takes the versions that expired before `moment` out of a record. Every replica that does so at any time comes to the
+    /// same record, since expiry is part of the version and the context stays.
+    package static func collect(_ held: HeldRecord, expiredBefore moment: WallTime, name: ObjectName) -> RecordDecision
+    {
+        switch held {
+        case .absent: return RecordDecision(.absent)
+        case .corrupt: return RecordDecision(.refused(.corrupt))
+        case .held(let record):
+            guard record.hasExpiry else {
+                return RecordDecision(.merged(record.digest, clash: false, change: nil))
+            }
+            guard let siblings = self.decoded(record.body) else { return RecordDecision(.refused(.corrupt)) }
+            let left = siblings.hidingExpired(at: moment)
+            guard left != siblings else {
+                return RecordDecision(.merged(record.digest, clash: false, change: nil))
+            }
+            let collected = self.record(of: left, name: name)
+            let change = RecordChange(held, after: collected.digest)
+            return RecordDecision(.merged(collected.digest, clash: false, change: change), write: collected)
+        }
     }
 
     /// Merges a replica's record into the one held; with `heals`, also over a corrupt one.
@@ -88,7 +114,7 @@ package enum RecordRules {
         case .corrupt: if !heals { return RecordDecision(.refused(.corrupt)) }
         case .held(let record):
             if record.digest == digest, record.body == incoming {
-                return RecordDecision(.merged(digest, clash: false))
+                return RecordDecision(.merged(digest, clash: false, change: nil))
             }
             mine = self.decoded(record.body)
             if mine == nil, !heals { return RecordDecision(.refused(.corrupt)) }
@@ -96,25 +122,36 @@ package enum RecordRules {
         guard let theirs = self.decoded(incoming) else { return RecordDecision(.refused(.malformed)) }
         guard var merged = mine else {
             if theirs.isEmpty {
-                if case .absent = held { return RecordDecision(.merged(digest, clash: false)) }
+                if case .absent = held { return RecordDecision(.merged(digest, clash: false, change: nil)) }
                 return RecordDecision(.refused(.corrupt))
             }
-            let record = ObjectRecord(body: incoming, digest: digest, versionCount: theirs.versions.count)
-            return RecordDecision(.merged(digest, clash: false), write: record)
+            let record = self.record(of: theirs, as: incoming, digest)
+            return RecordDecision(
+                .merged(digest, clash: false, change: RecordChange(held, after: digest)), write: record)
         }
         let result = merged.merge(theirs)
         if !result.changed, case .held(let record) = held {
-            return RecordDecision(.merged(record.digest, clash: result.clashed))
+            return RecordDecision(.merged(record.digest, clash: result.clashed, change: nil))
         }
         if self.isUnreadable(merged) {
             return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
         }
         // The usual case: the other side knows all that is known here, and its bytes can be stored as they came.
         let record =
-            merged == theirs
-            ? ObjectRecord(body: incoming, digest: digest, versionCount: theirs.versions.count)
-            : self.record(of: merged, name: name)
-        return RecordDecision(.merged(record.digest, clash: result.clashed), write: record)
+            merged == theirs ? self.record(of: theirs, as: incoming, digest) : self.record(of: merged, name: name)
+        return RecordDecision(
+            .merged(record.digest, clash: result.clashed, change: RecordChange(held, after: record.digest)),
+            write: record)
+    }
+
+    /// Whether a hint that was delivered with `digest` may go: not when it has learned more since. One that cannot be read may go
+    /// with nil; its target finds what it misses by anti-entropy.
+    package static func mayDrop(_ held: HeldRecord, _ digest: RecordDigest?) -> Bool {
+        switch held {
+        case .absent: false
+        case .corrupt: digest == nil
+        case .held(let record): record.digest == digest
+        }
     }
 
     /// True when a value is held that has not expired when `version` is put; its own time stands in for a clock.
@@ -137,7 +174,13 @@ package enum RecordRules {
     private static func record(of siblings: Siblings, name: ObjectName) -> ObjectRecord {
         var body = ByteBuffer()
         siblings.encode(into: &body)
-        let digest = RecordDigest(of: body, name: name)
-        return ObjectRecord(body: body, digest: digest, versionCount: siblings.versions.count)
+        return self.record(of: siblings, as: body, RecordDigest(of: body, name: name))
+    }
+
+    /// The record of `siblings` whose canonical bytes and digest are known already.
+    private static func record(of siblings: Siblings, as body: ByteBuffer, _ digest: RecordDigest) -> ObjectRecord {
+        ObjectRecord(
+            body: body, digest: digest, versionCount: siblings.versions.count,
+            hasExpiry: siblings.versions.contains { $0.expiry != nil })
     }
 }

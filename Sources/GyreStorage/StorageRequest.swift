@@ -64,6 +64,13 @@ package enum StorageRequest: Sendable {
     case keep(StorageTag, document: Document, ByteBuffer)
     /// Asks for figures. Reply: `figures`.
     case figures(StorageTag)
+    /// Work on the hints kept for another node; replies as `HintRequest` says.
+    indirect case hint(StorageTag, HintRequest)
+    /// Lists objects in storage order. Reply: `listed`.
+    indirect case list(StorageTag, ObjectRange)
+    /// Removes the versions that expired before a moment, as one step; what they leave is their context, as after a delete.
+    /// Replies: `merged`, `refused`.
+    case collect(StorageTag, ObjectName, expiredBefore: WallTime)
 
     /// The small documents a node keeps.
     package enum Document: UInt8, Sendable, CaseIterable {
@@ -76,7 +83,8 @@ package enum StorageRequest: Sendable {
     package var tag: StorageTag {
         switch self {
         case .read(let tag, _, _), .update(let tag, _, _), .merge(let tag, _, _), .heal(let tag, _, _),
-            .lease(let tag, _), .keep(let tag, _, _), .figures(let tag):
+            .lease(let tag, _), .keep(let tag, _, _), .figures(let tag), .hint(let tag, _), .list(let tag, _),
+            .collect(let tag, _, _):
             tag
         }
     }
@@ -85,7 +93,9 @@ package enum StorageRequest: Sendable {
     package var isRead: Bool {
         switch self {
         case .read, .figures: true
-        case .update, .merge, .heal, .lease, .keep: false
+        case .update, .merge, .heal, .lease, .keep, .collect: false
+        case .hint(_, let request): request.isRead
+        case .list(_, let range): !range.isOrdered
         }
     }
 }
@@ -102,6 +112,8 @@ package enum StorageRefusal: Hashable, Sendable {
     case dotCovered
     /// One more sibling would exceed the limit for new client data.
     case tooManySiblings(limit: Int)
+    /// The hints kept here have reached their limit, in bytes; none is ever dropped to make room (architecture D10).
+    case hintsFull(bytesMax: UInt64)
 }
 
 /// Figures of one store, for `gyre status` and metrics.
@@ -122,6 +134,8 @@ package struct StorageFigures: Hashable, Sendable {
     package var filterChecks: UInt64 = 0
     /// Bloom filter questions answered "not here".
     package var filterNegatives: UInt64 = 0
+    /// What is kept for other nodes, sorted by node; only nodes for which something is.
+    package var hints: [HintBacklog] = []
 
     /// All zero.
     package init() {}
@@ -137,9 +151,14 @@ package enum StorageOutcome: Sendable {
     case absent
     /// The update is durable; this is the record that now stands, and the context its writer may be told: it covers no
     /// sibling that the writer was not shown.
-    case updated(ByteBuffer, RecordDigest, context: VersionVector)
+    case updated(ByteBuffer, RecordDigest, context: VersionVector, change: RecordChange?)
     /// The merge is durable; `clash` when one dot was found with two values (a broken invariant to report).
-    case merged(RecordDigest, clash: Bool)
+    case merged(RecordDigest, clash: Bool, change: RecordChange?)
+    /// Objects or hints in storage order.
+    case listed(ObjectPage)
+    /// The hint is gone, and that is durable; not `wasDropped` when there was none, or when it has learned more since and stays.
+    /// `backlog` is what is left for its target.
+    case dropped(backlog: HintBacklog, wasDropped: Bool)
     /// The lease is durable.
     case leased(ceiling: UInt64)
     /// The document is durable.
@@ -170,11 +189,14 @@ package struct RecoveredState: Sendable {
     package var counterFloor: UInt64
     /// The documents found, by kind.
     package var members: ByteBuffer?
+    /// The hints found, by target.
+    package var hints: [HintBacklog] = []
 
     /// What a new directory holds.
-    package init(counterFloor: UInt64 = 1, members: ByteBuffer? = nil) {
+    package init(counterFloor: UInt64 = 1, members: ByteBuffer? = nil, hints: [HintBacklog] = []) {
         self.counterFloor = counterFloor
         self.members = members
+        self.hints = hints
     }
 }
 

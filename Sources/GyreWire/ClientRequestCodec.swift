@@ -175,6 +175,7 @@ extension QuorumSize {
         static let quorum: UInt8 = 2
         static let all: UInt8 = 3
         static let count: UInt8 = 4
+        static let matching: UInt8 = 5
     }
 
     /// Appends the kind, then the count if it is one.
@@ -184,6 +185,7 @@ extension QuorumSize {
         case .one: buffer.writeInteger(Kind.one)
         case .quorum: buffer.writeInteger(Kind.quorum)
         case .all: buffer.writeInteger(Kind.all)
+        case .matching: buffer.writeInteger(Kind.matching)
         case .count(let count):
             buffer.writeInteger(Kind.count)
             buffer.writeInteger(count)
@@ -197,6 +199,7 @@ extension QuorumSize {
         case Kind.one: self = .one
         case Kind.quorum: self = .quorum
         case Kind.all: self = .all
+        case Kind.matching: self = .matching
         case Kind.count: self = .count(try buffer.readFixed(as: UInt8.self))
         default: throw .invalid(field: "quorum")
         }

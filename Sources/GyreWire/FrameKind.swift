@@ -24,6 +24,10 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case forwarded = 0x25
     /// `PeerMessage.membership`.
     case membership = 0x26
+    /// `PeerMessage.hint`.
+    case hint = 0x27
+    /// `PeerMessage.fetchHint`.
+    case fetchHint = 0x28
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }

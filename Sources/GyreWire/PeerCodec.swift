@@ -14,6 +14,8 @@ extension PeerMessage {
         case .forward: .forward
         case .forwarded: .forwarded
         case .membership: .membership
+        case .hint: .hint
+        case .fetchHint: .fetchHint
         }
     }
 
@@ -42,6 +44,16 @@ extension PeerMessage {
             buffer.writeInteger(tag)
             try response.encode(into: &buffer)
         case .membership(let message): try message.encode(into: &buffer)
+        case .hint(let tag, let target, let name, let record):
+            buffer.writeInteger(tag)
+            try buffer.writeNode(target)
+            name.encode(into: &buffer)
+            buffer.writeCounted(record)
+        case .fetchHint(let tag, let target, let name, let whole):
+            buffer.writeInteger(tag)
+            try buffer.writeNode(target)
+            name.encode(into: &buffer)
+            buffer.writeFlag(whole)
         }
     }
 
@@ -70,6 +82,15 @@ extension PeerMessage {
             let timeout = try buffer.readFixed(as: UInt32.self)
             self = .forward(tag: tag, timeoutMilliseconds: timeout, try ClientRequest(decoding: &buffer))
         case .forwarded: self = .forwarded(tag: tag, try ClientResponse(decoding: &buffer))
+        case .hint:
+            let target = try buffer.readNode()
+            let name = try ObjectName(decoding: &buffer)
+            let record = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
+            self = .hint(tag: tag, target: target, name: name, record: record)
+        case .fetchHint:
+            let target = try buffer.readNode()
+            let name = try ObjectName(decoding: &buffer)
+            self = .fetchHint(tag: tag, target: target, name: name, whole: try buffer.readFlag())
         case .hello, .helloReply, .clientRequest, .clientResponse, .membership:
             throw .invalid(field: "peer message")
         }

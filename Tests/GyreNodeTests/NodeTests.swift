@@ -74,10 +74,10 @@ import Testing
         let name = try cluster.name("k")
         cluster.silent = [cluster.ids[2]]
         cluster.ask(0, try cluster.put("v", "k", seen: .overwrite))
-        #expect(cluster.nodes[2].disk.records[name] == nil)
+        #expect(cluster.nodes[2].disk.siblings(name) == nil)
         cluster.silent = []
         #expect(values(cluster.ask(2, .get(GetRequest(name: name)))) == ["v"])
-        #expect(cluster.nodes[2].disk.records[name] == cluster.nodes[0].disk.records[name])
+        #expect(cluster.nodes[2].disk.siblings(name) == cluster.nodes[0].disk.siblings(name))
         #expect(cluster.nodes[2].node.counters.readRepairs == 1)
     }
 
@@ -145,7 +145,7 @@ import Testing
         let cluster = try TestCluster(count: 3)
         let answer = cluster.ask(0, try cluster.put("v", "k", seen: .overwrite, writes: .count(4)))
         guard case .failed(.badRequest) = answer else { return #expect(Bool(false), "\(answer as Any)") }
-        #expect(cluster.nodes[0].disk.records.isEmpty)
+        #expect(cluster.nodes[0].disk.engine.records.isEmpty)
     }
 
     @Test func operationsBeyondTheLimitAreRefusedAsOverloaded() throws {
@@ -188,10 +188,10 @@ import Testing
         let cluster = try TestCluster(count: 3)
         let name = try cluster.name("k")
         cluster.ask(0, try cluster.put("v", "k", seen: .overwrite))
-        cluster.nodes[0].disk.corrupt = [name]
+        cluster.nodes[0].disk.corrupt(name)
         #expect(values(cluster.ask(0, .get(GetRequest(name: name)))) == ["v"])
-        #expect(cluster.nodes[0].disk.corrupt.isEmpty)
-        #expect(cluster.nodes[0].disk.records[name] == cluster.nodes[1].disk.records[name])
+        #expect(cluster.nodes[0].disk.siblings(name) != nil)
+        #expect(cluster.nodes[0].disk.siblings(name) == cluster.nodes[1].disk.siblings(name))
         #expect(cluster.nodes[0].node.counters.healed == 1)
     }
 
@@ -199,7 +199,7 @@ import Testing
         let cluster = try TestCluster(count: 3)
         let name = try cluster.name("k")
         cluster.ask(0, try cluster.put("v", "k", seen: .overwrite))
-        cluster.nodes[0].disk.corrupt = [name]
+        cluster.nodes[0].disk.corrupt(name)
         guard case .stored = cluster.ask(0, try cluster.put("w", "k", seen: .overwrite)) else {
             return #expect(Bool(false), "\(cluster.latestAnswer(0) as Any)")
         }

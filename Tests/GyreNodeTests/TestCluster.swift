@@ -7,60 +7,31 @@ import GyreQuorum
 import GyreStorage
 import NIOCore
 
-/// A disk that answers when told to, over naive values.
+/// A disk that answers when told to.
 struct TestDisk {
-    var records: [ObjectName: Siblings] = [:]
-    var corrupt: Set<ObjectName> = []
-    var ceiling: UInt64 = 1
+    private(set) var engine = MemoryEngine()
 
     mutating func answer(_ request: StorageRequest) -> StorageReply {
-        StorageReply(tag: request.tag, outcome: self.outcome(request))
+        var replies: [StorageReply] = []
+        self.engine.stage([request], into: &replies)
+        self.engine.sync()
+        return replies[0]
     }
 
-    private mutating func outcome(_ request: StorageRequest) -> StorageOutcome {
-        switch request {
-        case .lease(_, let ceiling):
-            self.ceiling = ceiling
-            return .leased(ceiling: ceiling)
-        case .keep: return .kept
-        case .figures:
-            var figures = StorageFigures()
-            figures.keys = UInt64(self.records.count)
-            return .figures(figures)
-        case .read(_, let name, let depth):
-            if self.corrupt.contains(name) { return .refused(.corrupt) }
-            guard let record = self.bytes(name) else { return .absent }
-            let digest = RecordDigest(of: record, name: name)
-            return depth == .record ? .record(record, digest) : .digest(digest)
-        case .update(_, let name, let update):
-            if self.corrupt.contains(name) { return .refused(.corrupt) }
-            var siblings = self.records[name] ?? Siblings()
-            switch update {
-            case .put(let version, let seen, let ifAbsent):
-                if ifAbsent, !siblings.versions.isEmpty { return .refused(.exists) }
-                siblings.put(version, seen: seen)
-            case .delete(let seen): siblings.delete(seen: seen)
-            }
-            self.records[name] = siblings
-            let record = self.bytes(name) ?? ByteBuffer()
-            return .updated(record, RecordDigest(of: record, name: name), context: siblings.context)
-        case .merge(_, let name, let record), .heal(_, let name, let record):
-            if case .merge = request, self.corrupt.contains(name) { return .refused(.corrupt) }
-            if self.corrupt.remove(name) != nil { self.records[name] = nil }
-            var bytes = record
-            guard let incoming = try? Siblings(decoding: &bytes) else { return .refused(.malformed) }
-            var siblings = self.records[name] ?? Siblings()
-            siblings.merge(incoming)
-            self.records[name] = siblings
-            return .merged(RecordDigest(of: self.bytes(name) ?? ByteBuffer(), name: name), clash: false)
-        }
+    /// What is held under `name`, decoded; nil when there is nothing or nothing sound.
+    func siblings(_ name: ObjectName) -> Siblings? { self.siblings(RecordPlace(name)) }
+
+    /// What is kept of `name` for `target`.
+    func hint(_ name: ObjectName, for target: NodeID) -> Siblings? {
+        self.siblings(RecordPlace(name, hintFor: target))
     }
 
-    private func bytes(_ name: ObjectName) -> ByteBuffer? {
-        guard let siblings = self.records[name] else { return nil }
-        var buffer = ByteBuffer()
-        siblings.encode(into: &buffer)
-        return buffer
+    mutating func corrupt(_ name: ObjectName) { self.engine.corrupt(name) }
+
+    private func siblings(_ place: RecordPlace) -> Siblings? {
+        guard case .held(let record) = self.engine.held(place) else { return nil }
+        var body = record.body
+        return try? Siblings(decoding: &body)
     }
 }
 

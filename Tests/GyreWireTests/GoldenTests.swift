@@ -73,6 +73,11 @@ enum Golden {
             ("fetched-overloaded", peer(.fetched(tag: 1, .overloaded))),
             ("forward", peer(.forward(tag: 1, timeoutMilliseconds: 500, .delete(delete)))),
             ("forwarded", peer(.forwarded(tag: 1, .failed(.timeout)))),
+            (
+                "hint",
+                peer(.hint(tag: 1, target: Self.node, name: name, record: ByteBuffer(string: "record")))
+            ),
+            ("fetch-hint", peer(.fetchHint(tag: 1, target: Self.node, name: name, whole: true))),
             ("ping", gossip(.ping(sequence: 1, gossip: [Self.record]))), ("ack", gossip(.ack(sequence: 1, gossip: []))),
             ("ping-request", gossip(.pingRequest(sequence: 1, target: Self.node, gossip: []))),
             ("state-request", gossip(.stateRequest([Self.record]))), ("state", gossip(.state([]))),

@@ -12,11 +12,14 @@ struct RandomFrames {
     init(seed: UInt64) { self.random = SeededRandom(seed: seed) }
 
     mutating func frame() -> Frame {
-        switch self.random.below(12) {
+        switch self.random.below(14) {
         case 0: .request(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
         case 1: .response(tag: self.random.next(), self.response())
         case 2: .peer(.replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300)))
-        case 3: .peer(.replicated(tag: self.random.next(), self.pick([.durable, .overloaded, .corrupt, .malformed])))
+        case 3:
+            .peer(
+                .replicated(
+                    tag: self.random.next(), self.pick([.durable, .overloaded, .corrupt, .malformed, .hintsFull])))
         case 4: .peer(.fetch(tag: self.random.next(), name: self.name(), whole: self.coin()))
         case 5: .peer(.fetched(tag: self.random.next(), self.fetchOutcome()))
         case 6:
@@ -24,6 +27,12 @@ struct RandomFrames {
         case 7: .peer(.forwarded(tag: self.random.next(), self.response()))
         case 8, 9: .peer(.membership(self.membership()))
         case 10: .hello(self.hello())
+        case 11:
+            .peer(
+                .hint(tag: self.random.next(), target: self.node(), name: self.name(), record: self.bytes(max: 300)))
+        case 12:
+            .peer(
+                .fetchHint(tag: self.random.next(), target: self.node(), name: self.name(), whole: self.coin()))
         default: .helloReply(self.helloReply())
         }
     }
@@ -172,7 +181,7 @@ struct RandomFrames {
     private mutating func seen() -> Seen { self.pick([.given(self.context()), .overwrite, .blind]) }
 
     private mutating func quorum() -> QuorumSize {
-        self.pick([.standard, .one, .quorum, .all, .count(UInt8(self.random.below(256)))])
+        self.pick([.standard, .one, .quorum, .all, .matching, .count(UInt8(self.random.below(256)))])
     }
 
     private mutating func requestID() -> RequestID {

@@ -12,7 +12,7 @@ struct ConformanceTests {
         let store = try Store(kind)
         let name = try Sample.name("k")
         #expect(try store.read(name).isAbsent)
-        guard case .updated(let bytes, let digest, let context) = try store.put(name, Sample.version(1, "x")) else {
+        guard case .updated(let bytes, let digest, let context, _) = try store.put(name, Sample.version(1, "x")) else {
             Issue.record("not updated")
             return
         }
@@ -260,9 +260,10 @@ struct ConformanceTests {
             #expect("\(left)" == "\(right)", "seed \(seed)")
             if random.chance(1, in: 10) { try disk.reopen() }
         }
-        let page = try #require(disk.engine).scan(from: StorageKey.lowerBound(of: Token(rawValue: 0)), limit: 100)
-        #expect(page.next == nil)
-        #expect("\(page.page)" == "\(memory.memory.records)", "seed \(seed)")
+        var everything = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        everything.isWhole = true
+        let list = StorageRequest.list(StorageTag(rawValue: 1), everything)
+        #expect("\(try memory.commit([list]))" == "\(try disk.commit([list]))", "seed \(seed)")
         let (left, right) = (try memory.figures(), try disk.figures())
         #expect(left.keys == right.keys, "seed \(seed)")
         #expect(left.tombstones == right.tombstones, "seed \(seed)")

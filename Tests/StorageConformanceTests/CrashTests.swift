@@ -86,6 +86,8 @@ struct CrashTests {
     }
 
     private func count(_ engine: LevelDBEngine) throws -> Int {
-        try engine.scan(from: StorageKey.lowerBound(of: Token(rawValue: 0)), limit: .max).page.count
+        var range = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        (range.countMax, range.bytesMax) = (.max, .max)
+        return try engine.list(range).entries.count
     }
 }

@@ -15,7 +15,8 @@ struct FormatTests {
 
     private func valueBytes(_ body: ByteBuffer, _ name: ObjectName, versions: Int) -> ByteBuffer {
         var value = ByteBuffer()
-        let record = ObjectRecord(body: body, digest: RecordDigest(of: body, name: name), versionCount: versions)
+        let record = ObjectRecord(
+            body: body, digest: RecordDigest(of: body, name: name), versionCount: versions, hasExpiry: false)
         RecordFormat.write(record, into: &value)
         return value
     }
@@ -39,7 +40,7 @@ struct FormatTests {
     }
 
     @Test func nodeRecordsHaveTheirGoldenBytes() throws {
-        #expect(NodeRecord.allCases.map { self.hex($0.key) } == ["0001", "0002", "0003", "0011"])
+        #expect(NodeRecord.allCases.map { self.hex($0.key) } == ["0001", "0002", "0003", "0004", "0011"])
         #expect(self.hex(NodeRecord.lease.value(ByteBuffer(integer: UInt64(500)))) == Golden.lease)
         #expect(throws: DecodeError.checksumMismatch) {
             try NodeRecord.owner.body(NodeRecord.lease.value(ByteBuffer(integer: UInt64(500))))

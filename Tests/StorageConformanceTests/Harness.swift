@@ -28,13 +28,18 @@ final class Store {
     private let directory = TemporaryDirectory()
     private let kind: EngineKind
     private let options: LevelDBOptions
-    private(set) var memory = MemoryEngine()
+    private(set) var memory: MemoryEngine
     private(set) var engine: LevelDBEngine?
     private var writer: CommitWriter?
     private var lastTag: UInt64 = 0
 
-    init(_ kind: EngineKind, options: LevelDBOptions = LevelDBOptions()) throws {
+    init(
+        _ kind: EngineKind, options: LevelDBOptions = LevelDBOptions(), hintBytesMax: UInt64 = 1 << 30
+    ) throws {
         self.kind = kind
+        self.memory = MemoryEngine(hintBytesMax: hintBytesMax)
+        var options = options
+        options.hintBytesMax = hintBytesMax
         self.options = options
         try self.reopen()
     }
@@ -193,7 +198,7 @@ extension StorageOutcome {
 
     /// The digest of a merge; nil for anything else.
     var mergedDigest: RecordDigest? {
-        if case .merged(let digest, _) = self { return digest }
+        if case .merged(let digest, _, _) = self { return digest }
         return nil
     }
 }

@@ -134,18 +134,21 @@ struct StorageThreadsTests {
         let requests = try self.puts(1...250)
         #expect(try writer.commit(requests, from: 0, into: &replies) == 250)
         var names: [ObjectName] = []
-        var start: ByteBuffer? = StorageKey.lowerBound(of: Token(rawValue: 0))
-        while let from = start {
-            let (page, next) = try engine.scan(from: from, limit: 100)
-            #expect(page.count <= 100)
-            names += page.map(\.name)
-            start = next
+        var range = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        range.countMax = 100
+        var isComplete = false
+        while !isComplete {
+            let page = try engine.list(range)
+            #expect(page.entries.count <= 100)
+            names += page.entries.map(\.name)
+            range.after = names.last
+            isComplete = page.isComplete
         }
         #expect(names.count == 250)
         #expect(zip(names, names.dropFirst()).allSatisfy { StorageKey.precedes($0, $1) })
         let middle = names[125]
-        let (page, _) = try engine.scan(from: StorageKey.lowerBound(of: middle.token), limit: 1)
-        #expect(page.map(\.name) == [middle])
+        let page = try engine.list(ObjectRange(first: middle.token, last: middle.token))
+        #expect(page.entries.map(\.name) == [middle] && page.isComplete)
     }
 
     @Test func aStoreOfAnotherNodeIsRefused() throws {
@@ -187,7 +190,7 @@ struct StorageThreadsTests {
         var corrupt = 0
         var scratch = ByteBuffer()
         for name in names {
-            switch try engine.held(name, scratch: &scratch) {
+            switch try engine.held(RecordPlace(name), scratch: &scratch) {
             case .corrupt: corrupt += 1
             case .held: break
             case .absent: Issue.record("a damaged record reads as absent")

@@ -23,7 +23,8 @@ enum BloomReport {
             var scratch = ByteBuffer()
             let questions = 200_000
             for number in 0..<questions {
-                _ = try engine.held(try Objects.name(UInt64(number), bucket: "absent"), scratch: &scratch)
+                _ = try engine.held(
+                    RecordPlace(try Objects.name(UInt64(number), bucket: "absent")), scratch: &scratch)
             }
             let elapsed = Objects.seconds - start
             let figures = engine.filterFigures

@@ -52,7 +52,8 @@ enum Rates {
         var random = SeededRandom(seed: 9)
         let start = Objects.seconds
         for _ in 0..<200_000 {
-            _ = try engine.held(names[Int(random.below(UInt64(names.count)))], scratch: &scratch)
+            _ = try engine.held(
+                RecordPlace(names[Int(random.below(UInt64(names.count)))]), scratch: &scratch)
         }
         print("  read on the calling thread: \(Int(200_000 / (Objects.seconds - start)))/s")
     }

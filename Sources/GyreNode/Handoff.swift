@@ -1,0 +1,80 @@
+package import GyreBase
+import GyreStorage
+import NIOCore
+
+/// How hints are delivered (hinted handoff, Dynamo §4.6).
+package struct HandoffOptions: Sendable {
+    /// Hints of one target on their way at once.
+    package var batchMax = 128
+    /// Bytes of the records of one batch; the first record always fits.
+    package var batchBytesMax = 256 << 10
+    /// Bytes delivered to one target in a second, so that a node that comes back is not flooded.
+    package var bytesPerSecond = 16 << 20
+    /// How long a delivery waits for its acknowledgement.
+    package var timeout = TimeSpan.seconds(2)
+    /// How long a target is left alone after a delivery failed.
+    package var retryDelay = TimeSpan.seconds(1)
+
+    /// The defaults.
+    package init() {}
+}
+
+/// One hint on its way to the owners that lack it.
+struct HintDelivery {
+    /// Whom the hint is kept for.
+    let target: NodeID
+    let name: ObjectName
+    /// The digest of what was sent; the hint is dropped only if it is still the same.
+    let digest: RecordDigest
+    /// Who has not acknowledged yet: the target, or the owners of today when the target is none any more.
+    var waiting: [NodeID]
+    let deadline: Instant
+}
+
+/// Which nodes hints are kept for, and how far each delivery has come. A value inside the node.
+struct Handoff {
+    /// The state of one target.
+    struct Target {
+        let node: NodeID
+        /// Batches continue after this object; nil to begin at the first.
+        var cursor: ObjectName?
+        /// Whether a listing is awaited.
+        var isListing = false
+        /// Deliveries not acknowledged and drops not reported.
+        var inFlight = 0
+        /// Whether the batch under way is the last one of this round.
+        var isLast = false
+        /// Whether a delivery of this round failed.
+        var hasFailed = false
+        /// Not before this time.
+        var nextAt = Instant.start
+        /// Bytes of the batch under way.
+        var bytes = 0
+    }
+
+    /// The targets, sorted by node.
+    private(set) var targets: [Target] = []
+
+    init(targets: [NodeID]) {
+        for node in targets.sorted() { self.insert(node) }
+    }
+
+    /// The place of a target.
+    func index(of node: NodeID) -> Int? { self.targets.firstIndex { $0.node == node } }
+
+    /// Notes that something is kept for `node`.
+    mutating func insert(_ node: NodeID) {
+        guard self.index(of: node) == nil else { return }
+        let place = self.targets.firstIndex { $0.node > node } ?? self.targets.count
+        self.targets.insert(Target(node: node), at: place)
+    }
+
+    /// Notes that nothing is kept for the target at `index` any more.
+    mutating func remove(at index: Int) { self.targets.remove(at: index) }
+
+    /// The target at `index`, to be changed in place.
+    subscript(_ index: Int) -> Target {
+        get { self.targets[index] }
+        set { self.targets[index] = newValue }
+    }
+}

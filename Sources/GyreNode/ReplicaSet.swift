@@ -1,0 +1,56 @@
+import GyreBase
+import GyreQuorum
+import GyreRing
+
+/// Whom one operation asks: the owners of a key in order of preference, and for each that cannot be reached the node that
+/// stands in for it, if there is one (sloppy quorum, Dynamo §4.6).
+///
+/// A place is 0 to N − 1, the position of an owner; a stand-in takes the place of its owner. Pure value.
+struct ReplicaSet {
+    /// The owners, in order of preference.
+    let owners: ArraySlice<NodeID>
+    /// By place: the node that stands in; zero for none.
+    private var standIns: InlineArray<7, UInt64> = InlineArray(repeating: 0)
+    /// Places that have a stand-in.
+    private(set) var replaced = SlotSet()
+
+    /// Only owners.
+    init(owners: ArraySlice<NodeID>) { self.owners = owners }
+
+    /// Owners and stand-ins as the ring names them.
+    init(owners: ArraySlice<NodeID>, _ list: PreferenceList) {
+        self.owners = owners
+        for slot in list.slots {
+            guard case .fallback(let node, let owner) = slot, let place = self.owners.slot(of: owner) else { continue }
+            self.replace(place, by: node)
+        }
+    }
+
+    /// All places.
+    var all: SlotSet { SlotSet(first: self.owners.count) }
+    /// Places whose own owner is asked.
+    var primaries: SlotSet { self.all.subtracting(self.replaced) }
+
+    /// Lets `node` stand in for the owner at `place`.
+    mutating func replace(_ place: Int, by node: NodeID) {
+        self.standIns[place] = node.rawValue
+        self.replaced.insert(place)
+    }
+
+    /// The place of an owner or of a stand-in. An owner that answers late still speaks for its place.
+    func place(of node: NodeID) -> Int? {
+        if let place = self.owners.slot(of: node) { return place }
+        for place in self.replaced where self.standIns[place] == node.rawValue { return place }
+        return nil
+    }
+
+    /// Who is asked for a place.
+    func node(at place: Int) -> NodeID {
+        self.replaced.contains(place) ? NodeID(rawValue: self.standIns[place]) : self.owners.node(at: place)
+    }
+
+    /// The owner of a place that has a stand-in, which is whom its hint is for.
+    func target(at place: Int) -> NodeID? {
+        self.replaced.contains(place) ? self.owners.node(at: place) : nil
+    }
+}

@@ -1,0 +1,146 @@
+import GyreBase
+import GyreCausality
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreRing
+import GyreStorage
+import NIOCore
+import Testing
+
+@Suite struct HandoffTests {
+    /// A key, its owners as indices in order of preference, and the other nodes.
+    private func place(_ cluster: TestCluster, _ key: String) throws -> (owners: [Int], others: [Int]) {
+        let ring = cluster.nodes[0].node.ring
+        let owners = ring.owners(of: ring.partition(of: try cluster.name(key).token))
+        let indices = owners.compactMap { cluster.ids.firstIndex(of: $0) }
+        return (indices, cluster.nodes.indices.filter { !indices.contains($0) })
+    }
+
+    /// Lets every node see the connections to `index` break, and its messages be lost.
+    private func cut(_ cluster: TestCluster, _ index: Int) {
+        cluster.silent.insert(cluster.ids[index])
+        for other in cluster.nodes.indices where other != index {
+            cluster.deliver(other, .peerDown(cluster.ids[index]))
+            cluster.deliver(index, .peerDown(cluster.ids[other]))
+        }
+    }
+
+    private func mend(_ cluster: TestCluster, _ index: Int) throws {
+        cluster.silent.remove(cluster.ids[index])
+        for other in cluster.nodes.indices where other != index {
+            cluster.deliver(other, .peerUp(cluster.ids[index], try TestCluster.record(index).address))
+            cluster.deliver(index, .peerUp(cluster.ids[other], try TestCluster.record(other).address))
+        }
+        cluster.advance(.seconds(6))
+    }
+
+    @Test func aStandInKeepsAHintThatCountsAndBringsItHome() throws {
+        let cluster = try TestCluster(count: 5)
+        let (owners, others) = try self.place(cluster, "k")
+        let name = try cluster.name("k")
+        self.cut(cluster, owners[1])
+        self.cut(cluster, owners[2])
+        let answer = cluster.ask(owners[0], try cluster.put("v", "k", seen: .blind, writes: .all))
+        guard case .stored(_, let acks, _) = answer else {
+            Issue.record("\(String(describing: answer))")
+            return
+        }
+        #expect(acks == 3)
+        for target in [owners[1], owners[2]] {
+            let keepers = others.filter { cluster.nodes[$0].disk.hint(name, for: cluster.ids[target]) != nil }
+            #expect(keepers.count == 1, "hints for node \(target)")
+        }
+        try self.mend(cluster, owners[1])
+        #expect(cluster.nodes[owners[1]].disk.siblings(name) == cluster.nodes[owners[0]].disk.siblings(name))
+        for index in others {
+            #expect(cluster.nodes[index].disk.hint(name, for: cluster.ids[owners[1]]) == nil)
+        }
+        #expect(cluster.nodes.contains { !$0.disk.engine.hintBacklogs.isEmpty }, "the other owner is still owed one")
+        try self.mend(cluster, owners[2])
+        #expect(cluster.nodes.allSatisfy { $0.disk.engine.hintBacklogs.isEmpty })
+    }
+
+    @Test func withoutAnOwnerInReachStandInsCoordinateAndReadTheirHints() throws {
+        let cluster = try TestCluster(count: 5)
+        let (owners, others) = try self.place(cluster, "k")
+        for owner in owners { self.cut(cluster, owner) }
+        let answer = cluster.ask(others[0], try cluster.put("v", "k", seen: .blind))
+        guard case .stored(let context, _, _) = answer else {
+            Issue.record("\(String(describing: answer))")
+            return
+        }
+        #expect(context.entries.allSatisfy { !cluster.ids.contains($0.node) }, "the actor is the stand-in's own")
+        let get = ClientRequest.get(GetRequest(name: try cluster.name("k")))
+        #expect(values(cluster.ask(others[1], get)) == ["v"])
+        let unknown = ClientRequest.get(GetRequest(name: try cluster.name("k2")))
+        let theirs = try self.place(cluster, "k2")
+        if theirs.owners.allSatisfy({ owners.contains($0) }) {
+            #expect(cluster.ask(others[0], unknown) == .failed(.unavailable(needed: 2, got: 0)))
+        }
+        for owner in owners { try self.mend(cluster, owner) }
+        for owner in owners {
+            #expect(cluster.nodes[owner].disk.siblings(try cluster.name("k"))?.versions.count == 1)
+        }
+        #expect(cluster.nodes.allSatisfy { $0.disk.engine.hintBacklogs.isEmpty })
+    }
+
+    @Test func aStandInTakesANewActorAfterItsHintWentHome() throws {
+        let cluster = try TestCluster(count: 5)
+        let (owners, others) = try self.place(cluster, "k")
+        var actors: Set<NodeID> = []
+        for round in 1...2 {
+            for owner in owners { self.cut(cluster, owner) }
+            let answer = cluster.ask(others[0], try cluster.put("v\(round)", "k", seen: .blind))
+            for entry in context(answer).entries { actors.insert(entry.node) }
+            for owner in owners { try self.mend(cluster, owner) }
+        }
+        #expect(actors.count == 2)
+        #expect(cluster.nodes[owners[0]].disk.siblings(try cluster.name("k"))?.versions.count == 2)
+    }
+
+    @Test func primariesCanBeDemanded() throws {
+        let cluster = try TestCluster(count: 5)
+        let (owners, _) = try self.place(cluster, "k")
+        self.cut(cluster, owners[1])
+        self.cut(cluster, owners[2])
+        let strict = ClientRequest.put(
+            PutRequest(
+                id: RequestID(client: 9, sequence: 1), name: try cluster.name("k"), seen: .blind,
+                value: ByteBuffer(string: "v"), primaryWrites: .matching))
+        #expect(cluster.ask(owners[0], strict) == .failed(.unavailable(needed: 2, got: 1)))
+        let get = ClientRequest.get(GetRequest(name: try cluster.name("k"), primaryReads: .quorum))
+        #expect(cluster.ask(owners[0], get) == .failed(.unavailable(needed: 2, got: 1)))
+    }
+
+    @Test func withNobodyLeftToStandInTheCoordinatorKeepsWhatAnOwnerMissed() throws {
+        let cluster = try TestCluster(count: 3)
+        let (owners, _) = try self.place(cluster, "k")
+        let name = try cluster.name("k")
+        self.cut(cluster, owners[2])
+        cluster.ask(owners[0], try cluster.put("v", "k", seen: .blind))
+        #expect(cluster.nodes[owners[0]].disk.hint(name, for: cluster.ids[owners[2]]) != nil)
+        try self.mend(cluster, owners[2])
+        #expect(cluster.nodes[owners[2]].disk.siblings(name) == cluster.nodes[owners[0]].disk.siblings(name))
+        #expect(cluster.nodes[owners[0]].disk.engine.hintBacklogs.isEmpty)
+    }
+
+    @Test func anOwnerThatAnswersTooLateIsOwedAHint() throws {
+        let cluster = try TestCluster(count: 3)
+        let (owners, _) = try self.place(cluster, "k")
+        let name = try cluster.name("k")
+        cluster.nodes[owners[2]].diskStuck = true
+        let answer = cluster.ask(owners[0], try cluster.put("v", "k", seen: .blind))
+        guard case .stored = answer else {
+            Issue.record("two of three are enough: \(String(describing: answer))")
+            return
+        }
+        #expect(cluster.nodes[owners[0]].node.inFlight == 0, "an answered write is in nobody's way")
+        cluster.advance(.milliseconds(1_100))
+        #expect(cluster.nodes[owners[0]].disk.hint(name, for: cluster.ids[owners[2]]) != nil)
+        cluster.nodes[owners[2]].diskStuck = false
+        cluster.flush(owners[2])
+        cluster.advance(.seconds(5))
+        #expect(cluster.nodes[owners[0]].disk.engine.hintBacklogs.isEmpty)
+    }
+}

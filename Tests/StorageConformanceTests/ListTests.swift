@@ -1,0 +1,97 @@
+import GyreBase
+import GyreCausality
+import GyreStorage
+import NIOCore
+import Testing
+
+@Suite("Listings on both engines")
+struct ListTests {
+    @Test(arguments: EngineKind.allCases)
+    func thatTakeTheirPlaceAmongWritesSeeThoseBeforeThemAndNoneAfter(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        var everything = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        everything.isOrdered = true
+        let outcomes = try store.commit([
+            .update(store.tag(), try Sample.name("a"), .put(Sample.version(1, "v"), seen: .blind, ifAbsent: false)),
+            .list(store.tag(), everything),
+            .update(store.tag(), try Sample.name("b"), .put(Sample.version(2, "v"), seen: .blind, ifAbsent: false)),
+            .list(store.tag(), everything),
+        ])
+        let counts = outcomes.compactMap { outcome -> Int? in
+            if case .listed(let page) = outcome { page.entries.count } else { nil }
+        }
+        #expect(counts == [1, 2])
+    }
+
+    @Test(arguments: EngineKind.allCases)
+    func endAtTheirLimitsAndShowWhatIsCorrupt(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        for number in 1...9 {
+            _ = try store.put(try Sample.name("k\(number)"), Sample.version(UInt64(number), "value"))
+        }
+        try store.corrupt(try Sample.name("k5"))
+        var range = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        range.countMax = 4
+        var entries: [ListedObject] = []
+        var pages = 0
+        while true {
+            guard case .listed(let page) = try store.commit([.list(store.tag(), range)])[0] else { break }
+            pages += 1
+            #expect(page.entries.count <= 4)
+            entries += page.entries
+            range.after = entries.last?.name
+            if page.isComplete { break }
+        }
+        #expect(pages == 3 && entries.count == 9)
+        #expect(entries.filter { $0.digest == nil }.map(\.name) == [try Sample.name("k5")])
+        range.after = nil
+        (range.countMax, range.bytesMax, range.isWhole) = (100, 1, true)
+        guard case .listed(let one) = try store.commit([.list(store.tag(), range)])[0] else { return }
+        #expect(one.entries.count == 1 && !one.isComplete, "one entry always fits")
+    }
+
+    @Test(arguments: EngineKind.allCases)
+    func changesSayWhatStoodThereBefore(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("k")
+        guard case .updated(let first, let digest, _, let change) = try store.put(name, Sample.version(1, "v")) else {
+            Issue.record("refused")
+            return
+        }
+        #expect(change == RecordChange(before: .absent, after: digest))
+        guard case .updated(_, let next, _, let second) = try store.put(name, Sample.version(2, "w")) else { return }
+        #expect(second == RecordChange(before: .record(digest), after: next))
+        guard case .merged(_, _, let third) = try store.merge(name, first) else { return }
+        #expect(third == nil, "an older record changes nothing")
+        try store.corrupt(name)
+        guard case .merged(let healed, _, let fourth) = try store.heal(name, first) else { return }
+        #expect(fourth == RecordChange(before: .unreadable, after: healed))
+    }
+
+    @Test(arguments: EngineKind.allCases)
+    func collectingTakesOutExpiredVersionsAndNothingElse(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("k")
+        func version(_ counter: UInt64, expiry: UInt64?) -> Version {
+            Version(
+                dot: Dot(node: NodeID(rawValue: 0xA1), counter: counter),
+                time: HybridTime(wall: WallTime(milliseconds: 1_000), logical: 0),
+                expiry: expiry.map { WallTime(milliseconds: $0) }, metadata: .none, value: ByteBuffer(string: "v"))
+        }
+        _ = try store.put(name, version(1, expiry: 2_000), .blind)
+        _ = try store.put(name, version(2, expiry: nil), .blind)
+        let moment = WallTime(milliseconds: 3_000)
+        let outcome = try store.commit([.collect(store.tag(), name, expiredBefore: moment)])[0]
+        guard case .merged(_, false, .some) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        let left = try #require(try store.siblings(name))
+        #expect(left.versions.map(\.dot.counter) == [2])
+        #expect(left.context.covers(Dot(node: NodeID(rawValue: 0xA1), counter: 1)), "its context stays")
+        guard case .merged(_, _, nil) = try store.commit([.collect(store.tag(), name, expiredBefore: moment)])[0] else {
+            Issue.record("collecting again changes something")
+            return
+        }
+    }
+}
