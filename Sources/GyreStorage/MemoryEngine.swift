@@ -72,7 +72,7 @@ package struct MemoryEngine: Sendable {
 
     /// The durable objects with a sound record or without one, sorted by storage key.
     package var records: [(name: ObjectName, held: HeldRecord)] {
-        self.durable.sorted { StorageKey.precedes($0.key, $1.key) }
+        self.durable.sorted { $0.key < $1.key }
             .map { ($0.key, RecordFormat.read($0.value, name: $0.key)) }
     }
 

@@ -142,7 +142,7 @@ struct StorageThreadsTests {
             start = next
         }
         #expect(names.count == 250)
-        #expect(zip(names, names.dropFirst()).allSatisfy { StorageKey.precedes($0, $1) })
+        #expect(zip(names, names.dropFirst()).allSatisfy { $0 < $1 })
         let middle = names[125]
         let (page, _) = try engine.scan(from: StorageKey.lowerBound(of: middle.token), limit: 1)
         #expect(page.map(\.name) == [middle])
