@@ -59,14 +59,15 @@ let package = Package(
         room("GyreCausality", ["GyreBase", nioCore]),
         room("GyreRing", ["GyreBase"]),
         room("GyreMembership", ["GyreBase"]),
+        room("GyreMerkle", ["GyreBase", nioCore]),
         room("GyreMessages", ["GyreBase", "GyreCausality", "GyreMembership", nioCore]),
         room("GyreStorage", ["GyreBase", "GyreCausality", nioCore]),
         room("GyreQuorum", ["GyreBase", "GyreCausality", nioCore]),
         room(
             "GyreNode",
             [
-                "GyreBase", "GyreCausality", "GyreRing", "GyreMembership", "GyreMessages", "GyreStorage", "GyreQuorum",
-                nioCore,
+                "GyreBase", "GyreCausality", "GyreRing", "GyreMembership", "GyreMerkle", "GyreMessages", "GyreStorage",
+                "GyreQuorum", nioCore,
             ]
         ),
         room("GyreWire", ["GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", nioCore]),
@@ -106,8 +107,8 @@ let package = Package(
         .executableTarget(
             name: "gyre-micro",
             dependencies: [
-                "GyreBase", "GyreCausality", "GyreRing", "GyreMessages", "GyreStorage", "GyreWire", "GyreLevelDB",
-                nioCore,
+                "GyreBase", "GyreCausality", "GyreRing", "GyreMerkle", "GyreMessages", "GyreStorage", "GyreWire",
+                "GyreLevelDB", nioCore,
             ],
             path: "Benchmarks/Micro",
             swiftSettings: settings
@@ -117,6 +118,7 @@ let package = Package(
         tests("GyreCausalityTests", ["GyreBase", "GyreCausality", nioCore]),
         tests("GyreRingTests", ["GyreBase", "GyreRing"]),
         tests("GyreMembershipTests", ["GyreBase", "GyreMembership"]),
+        tests("GyreMerkleTests", ["GyreBase", "GyreMerkle", nioCore]),
         tests("GyreQuorumTests", ["GyreBase", "GyreCausality", "GyreQuorum", nioCore]),
         tests(
             "GyreNodeTests",

@@ -11,7 +11,7 @@ struct Micro {
         print(
             [padded("workload", 52), padded("ns/op", 12), padded("least", 12), padded("most", 12), "result"]
                 .joined(separator: " "))
-        for workload in ringWorkloads + causalityWorkloads + wireWorkloads + storageWorkloads {
+        for workload in ringWorkloads + causalityWorkloads + merkleWorkloads + wireWorkloads + storageWorkloads {
             if let wanted, !workload.name.contains(wanted) { continue }
             try measure(workload, repeats: tiny ? 1 : 5, scale: tiny ? 200 : 1)
         }

@@ -11,7 +11,7 @@ package enum ObjectNameError: Error, Equatable, Sendable {
 /// What a client calls an object, `(bucket, key)`, with the token both hash to.
 ///
 /// Both parts are opaque bytes, never empty. Pure value; safe from any thread; slices share their storage.
-package struct ObjectName: Hashable, Sendable {
+package struct ObjectName: Hashable, Comparable, Sendable {
     /// A bucket's name is 1 to this many bytes long (its length is one byte in a storage key).
     package static let bucketBytesMax = 255
     /// A key is 1 to this many bytes long.
@@ -43,6 +43,18 @@ package struct ObjectName: Hashable, Sendable {
     /// Equal bucket and equal key.
     package static func == (a: Self, b: Self) -> Bool {
         a.token == b.token && a.key == b.key && a.bucket == b.bucket
+    }
+
+    /// Storage order: token, then the bucket's length, the bucket's bytes, the key's bytes.
+    ///
+    /// This is the bytewise order of storage keys, so what a store lists in its own order is sorted by `<`.
+    package static func < (a: Self, b: Self) -> Bool {
+        if a.token != b.token { return a.token < b.token }
+        if a.bucket.readableBytes != b.bucket.readableBytes { return a.bucket.readableBytes < b.bucket.readableBytes }
+        if a.bucket != b.bucket {
+            return a.bucket.readableBytesView.lexicographicallyPrecedes(b.bucket.readableBytesView)
+        }
+        return a.key.readableBytesView.lexicographicallyPrecedes(b.key.readableBytesView)
     }
 
     /// The shape on the wire: counted bucket, counted key. The token is computed again by the reader.

@@ -25,6 +25,11 @@ package enum StableHash {
     package static func xxh3(_ word: UInt64, seed: UInt64 = 0) -> UInt64 {
         withUnsafeBytes(of: word.littleEndian) { self.xxh3($0, seed: seed) }
     }
+
+    /// The hash of sixteen bytes, `first` then `second`, each little-endian, under `seed`.
+    package static func xxh3(_ first: UInt64, _ second: UInt64, seed: UInt64) -> UInt64 {
+        withUnsafeBytes(of: (first.littleEndian, second.littleEndian)) { self.xxh3($0, seed: seed) }
+    }
 }
 
 extension Token {

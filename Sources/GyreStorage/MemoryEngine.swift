@@ -130,7 +130,7 @@ package struct MemoryEngine: Sendable {
     }
 
     private func places(of target: NodeID?) -> [RecordPlace] {
-        self.durable.keys.filter { $0.target == target }.sorted { StorageKey.precedes($0.name, $1.name) }
+        self.durable.keys.filter { $0.target == target }.sorted { $0.name < $1.name }
     }
 
     // MARK: - One request
@@ -180,7 +180,7 @@ package struct MemoryEngine: Sendable {
             }
         case .list(let target, let after, let countMax, let bytesMax):
             let held = self.places(of: target)
-                .filter { place in after.map { StorageKey.precedes($0, place.name) } ?? true }
+                .filter { place in after.map { $0 < place.name } ?? true }
                 .map { ($0.name, self.held($0)) }
             return .listed(ObjectPage(held, countMax, bytesMax, isWhole: true))
         case .drop(let target, let name, let digest):
@@ -212,11 +212,11 @@ package struct MemoryEngine: Sendable {
             {
                 places.append(place)
             }
-            places.sort { StorageKey.precedes($0.name, $1.name) }
+            places.sort { $0.name < $1.name }
         }
         let wanted = places.filter { place in
             place.name.token >= range.first && place.name.token <= range.last
-                && range.after.map { StorageKey.precedes($0, place.name) } ?? true
+                && range.after.map { $0 < place.name } ?? true
         }
         let held = wanted.map { place -> (ObjectName, HeldRecord) in
             guard range.isOrdered, let record = self.overlay[place] else { return (place.name, self.held(place)) }

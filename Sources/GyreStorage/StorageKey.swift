@@ -14,7 +14,8 @@ package enum StorageTable: UInt8, Sendable {
 
 /// Where a record lies in the store: table, token (8 bytes, big-endian), bucket length (1 byte), bucket, key.
 ///
-/// Bytewise order is token order first, so that a partition is one contiguous range (architecture D2).
+/// Bytewise order is token order first, so that a partition is one contiguous range (architecture D2); it is the order
+/// that `ObjectName` has.
 package enum StorageKey {
     /// The bytes before the bucket: table, token, bucket length.
     package static let headBytes = 10
@@ -96,15 +97,5 @@ package enum StorageKey {
         do { name = try ObjectName(bucket: bucket, key: rest) } catch { throw .invalid(field: "object name") }
         guard name.token == token else { throw .invalid(field: "storage token") }
         return name
-    }
-
-    /// True when the storage key of `a` comes before that of `b`, without making either.
-    package static func precedes(_ a: ObjectName, _ b: ObjectName) -> Bool {
-        if a.token != b.token { return a.token < b.token }
-        if a.bucket.readableBytes != b.bucket.readableBytes { return a.bucket.readableBytes < b.bucket.readableBytes }
-        if a.bucket != b.bucket {
-            return a.bucket.readableBytesView.lexicographicallyPrecedes(b.bucket.readableBytesView)
-        }
-        return a.key.readableBytesView.lexicographicallyPrecedes(b.key.readableBytesView)
     }
 }

@@ -46,7 +46,7 @@ struct HintTests {
         _ = try self.keep(store, self.other, "k1", try self.record(9, "w"))
         let all = try self.list(store, self.target)
         #expect(all.entries.count == 5 && all.isComplete)
-        #expect(zip(all.entries, all.entries.dropFirst()).allSatisfy { StorageKey.precedes($0.name, $1.name) })
+        #expect(zip(all.entries, all.entries.dropFirst()).allSatisfy { $0.name < $1.name })
         let first = try self.list(store, self.target, countMax: 2)
         #expect(first.entries.count == 2 && !first.isComplete)
         let rest = try self.list(store, self.target, after: first.entries.last?.name)

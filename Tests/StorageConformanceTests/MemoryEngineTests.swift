@@ -64,6 +64,6 @@ struct MemoryEngineTests {
         engine.sync()
         let names = engine.records.map(\.name)
         #expect(names.count == 100)
-        #expect(zip(names, names.dropFirst()).allSatisfy { StorageKey.precedes($0, $1) })
+        #expect(zip(names, names.dropFirst()).allSatisfy { $0 < $1 })
     }
 }

@@ -1,0 +1,313 @@
+package import GyreBase
+
+/// Compares one partition with one other owner and says which objects differ (Dynamo §4.7): the initiator's side.
+///
+/// Root, inners and leaves are compared from the top. Then each run of adjacent leaves that differ is listed on both
+/// sides page by page, and the pages are joined: what is only there is pulled, what is only here is pushed, what
+/// differs is reconciled. The caller does what a step says and tells the answer; an answer that nobody asked for, or
+/// that is not what it should be, ends the exchange. An input after the end is answered with `wait`.
+///
+/// It ends whatever the peer says: every page but the last has a new name, and pages are counted. It holds one page
+/// of each side and up to 1,024 indexes of leaves. Trees and stores may change while it runs: the worst that comes of
+/// it is an object settled for nothing, or left to the next exchange. Pure value; not shared between threads.
+package struct ExchangeMachine: Sendable {
+    /// What to do now.
+    package enum Step: Equatable, Sendable {
+        /// Nothing; answers are on their way, or the exchange has ended.
+        case wait
+        /// Ask the peer for its root, telling ours: `onRoot`.
+        case askRoot(UInt64)
+        /// Ask the peer for its leaves under these inners (bit 0 is inner 0): `onLeaves`.
+        case askLeaves(mask: UInt32)
+        /// List `own` in the own store (`onOwnKeys`), ask the peer to list `peer` (`onPeerKeys`); at least one is
+        /// there.
+        case list(own: Listing?, peer: Listing?)
+        /// Fetch `pull`, send `push`, do both with `reconcile`; then `onSettled`. At least one is not empty.
+        case settle(pull: [ObjectName], push: [ObjectName], reconcile: [ObjectName])
+        /// The end: everything was compared.
+        case done(ExchangeSummary)
+        /// The end: something went wrong.
+        case failed(ExchangeFailure)
+    }
+
+    /// Entries of a page, unless told otherwise.
+    package static let pageMaxDefault = 256
+    /// Pages listed on one side in one exchange, unless told otherwise: 16 million objects.
+    package static let pagesMaxDefault = 65_536
+    /// Leaves listed in one go; as many as a word has bits.
+    package static let runLeavesMax = 64
+
+    private enum Phase: Sendable {
+        case idle
+        case root
+        case leaves(mask: UInt32)
+        case listing
+        case settling
+        case ended
+    }
+
+    /// What is known of one side's listing of the current run.
+    private struct Side: Sendable {
+        /// Listed and not joined yet.
+        var entries: ArraySlice<KeyEntry> = []
+        /// The last name listed.
+        var last: ObjectName?
+        /// Nothing comes behind `entries`.
+        var isComplete = false
+        /// A page is on its way.
+        var isAsked = false
+        /// A page is needed: all is joined, and more is to come.
+        var isHungry: Bool { self.entries.isEmpty && !self.isComplete }
+
+        mutating func take(_ page: KeyPage) {
+            self.entries = page.entries[...]
+            self.last = page.entries.last?.name ?? self.last
+            self.isComplete = page.complete
+            self.isAsked = false
+        }
+    }
+
+    /// Who has the next name.
+    private enum Head {
+        case own(ObjectName)
+        case peer(ObjectName)
+        case both(ObjectName, isEqual: Bool)
+    }
+
+    /// Which partition is compared, 0 to Q − 1.
+    package let partition: Int
+    /// The most entries of a page, on both sides.
+    package let pageMax: Int
+    private let shape: MerkleShape
+    private let pagesMax: Int
+    private var phase = Phase.idle
+    private var summary = ExchangeSummary()
+    /// The leaves that differ, ascending.
+    private var leaves: [Int] = []
+    /// How many of `leaves` are in runs before the current one.
+    private var leavesListed = 0
+    /// The run that is being listed.
+    private var run = 0..<0
+    /// The leaves of `run` in which an object differed; bit 0 is the first of them.
+    private var leavesExplained: UInt64 = 0
+    private var pages = 0
+    private var own = Side()
+    private var peer = Side()
+
+    /// An exchange about `partition`, with pages of `pageMax` entries and no more than `pagesMax` of them.
+    package init(
+        shape: MerkleShape, partition: Int, pageMax: Int = Self.pageMaxDefault, pagesMax: Int = Self.pagesMaxDefault
+    ) {
+        precondition((0..<shape.partitionCount).contains(partition), "partition \(partition)")
+        precondition(pageMax >= 1, "pages of \(pageMax)")
+        precondition(pagesMax >= 1, "\(pagesMax) pages")
+        self.shape = shape
+        self.partition = partition
+        self.pageMax = pageMax
+        self.pagesMax = pagesMax
+    }
+
+    /// True once `done` or `failed` was returned.
+    package var hasEnded: Bool {
+        if case .ended = self.phase { return true }
+        return false
+    }
+
+    // MARK: - Inputs
+
+    /// Begins; `root` is our own.
+    package mutating func start(root: UInt64) -> Step {
+        guard case .idle = self.phase else { return self.refuse(.outOfPlace) }
+        self.phase = .root
+        return .askRoot(root)
+    }
+
+    /// The peer answered `askRoot`; `own` is our tree as it is now.
+    package mutating func onRoot(_ answer: RootAnswer, own: MerkleTree) -> Step {
+        guard case .root = self.phase else { return self.refuse(.outOfPlace) }
+        switch answer {
+        case .notReady: return self.refuse(.notReady)
+        case .same: return self.finish()
+        case .inners(let theirs):
+            guard theirs.count == MerkleShape.fanOut else {
+                return self.refuse(.wrongCount(count: theirs.count, wanted: MerkleShape.fanOut))
+            }
+            var mask: UInt32 = 0
+            for (inner, pair) in zip(own.inners, theirs).enumerated() where pair.0 != pair.1 {
+                mask |= 1 << UInt32(inner)
+            }
+            // The trees can have become equal since the roots were compared.
+            guard mask != 0 else { return self.finish() }
+            self.phase = .leaves(mask: mask)
+            return .askLeaves(mask: mask)
+        }
+    }
+
+    /// The peer answered `askLeaves`; `own` is our tree as it is now.
+    package mutating func onLeaves(_ groups: [LeafGroup], own: MerkleTree) -> Step {
+        guard case .leaves(let mask) = self.phase else { return self.refuse(.outOfPlace) }
+        let wanted = mask.inners
+        guard groups.count == wanted.count else {
+            return self.refuse(.wrongCount(count: groups.count, wanted: wanted.count))
+        }
+        for (group, inner) in zip(groups, wanted) {
+            guard group.inner == inner else { return self.refuse(.wrongInner(group.inner, wanted: inner)) }
+            guard group.leaves.count == MerkleShape.fanOut else {
+                return self.refuse(.wrongCount(count: group.leaves.count, wanted: MerkleShape.fanOut))
+            }
+            for (index, pair) in zip(own.leaves(under: inner), group.leaves).enumerated() where pair.0 != pair.1 {
+                self.leaves.append(inner * MerkleShape.fanOut + index)
+            }
+        }
+        self.summary.leavesDiffering = self.leaves.count
+        return self.nextRun()
+    }
+
+    /// The own store answered the `own` of `list`.
+    package mutating func onOwnKeys(_ page: KeyPage) -> Step {
+        guard case .listing = self.phase, self.own.isAsked else { return self.refuse(.outOfPlace) }
+        if let fault = page.fault(for: self.listing(self.own), entriesMax: self.pageMax) {
+            return self.refuse(.ownPage(fault))
+        }
+        self.own.take(page)
+        return self.join()
+    }
+
+    /// The peer answered the `peer` of `list`.
+    package mutating func onPeerKeys(_ page: KeyPage) -> Step {
+        guard case .listing = self.phase, self.peer.isAsked else { return self.refuse(.outOfPlace) }
+        if let fault = page.fault(for: self.listing(self.peer), entriesMax: self.pageMax) {
+            return self.refuse(.peerPage(fault))
+        }
+        self.peer.take(page)
+        return self.join()
+    }
+
+    /// What `settle` named is dealt with, or was left alone on purpose.
+    package mutating func onSettled() -> Step {
+        guard case .settling = self.phase else { return self.refuse(.outOfPlace) }
+        return self.nextPages()
+    }
+
+    /// An answer will not come: the peer is gone, said no, or the store cannot read. Ends the exchange.
+    package mutating func onFailure(_ failure: ExchangeFailure = .noAnswer) -> Step { self.refuse(failure) }
+
+    // MARK: - Listing and joining
+
+    private mutating func nextRun() -> Step {
+        guard self.leavesListed < self.leaves.count else { return self.finish() }
+        let first = self.leaves[self.leavesListed]
+        var end = first
+        while self.leavesListed < self.leaves.count, self.leaves[self.leavesListed] == end,
+            end - first < Self.runLeavesMax
+        {
+            end += 1
+            self.leavesListed += 1
+        }
+        self.run = first..<end
+        self.leavesExplained = 0
+        self.own = Side()
+        self.peer = Side()
+        return self.nextPages()
+    }
+
+    private mutating func nextPages() -> Step {
+        let own = self.own.isHungry ? self.listing(self.own) : nil
+        let peer = self.peer.isHungry ? self.listing(self.peer) : nil
+        guard own != nil || peer != nil else {
+            // Whatever is left when both sides are complete has been joined.
+            assert(self.own.entries.isEmpty && self.peer.entries.isEmpty, "entries left over")
+            self.noteSuspects()
+            return self.nextRun()
+        }
+        guard self.pages < self.pagesMax else { return self.refuse(.tooManyPages(pagesMax: self.pagesMax)) }
+        self.pages += 1
+        self.own.isAsked = own != nil
+        self.peer.isAsked = peer != nil
+        self.phase = .listing
+        return .list(own: own, peer: peer)
+    }
+
+    private func listing(_ side: Side) -> Listing {
+        Listing(tokens: self.shape.tokens(of: self.partition, leaves: self.run), after: side.last)
+    }
+
+    /// Joins both sides up to the horizon: the smaller of the last names of sides that have more to list.
+    ///
+    /// Behind it the other side may still list something between. What lies behind stays for the next join, so that no
+    /// entry is sent twice; the side that set the horizon is used up and lists its next page.
+    private mutating func join() -> Step {
+        guard !self.own.isAsked, !self.peer.isAsked else { return .wait }
+        var pull: [ObjectName] = []
+        var push: [ObjectName] = []
+        var reconcile: [ObjectName] = []
+        while let head = self.nextHead() {
+            switch head {
+            case .both(let name, let isEqual): if !isEqual { reconcile.append(name) }
+            case .own(let name): push.append(name)
+            case .peer(let name): pull.append(name)
+            }
+        }
+        for names in [pull, push, reconcile] {
+            self.summary.keysDiffering += names.count
+            for name in names { self.leavesExplained |= self.bit(of: self.shape.leaf(of: name.token)) }
+        }
+        if pull.isEmpty, push.isEmpty, reconcile.isEmpty { return self.nextPages() }
+        self.phase = .settling
+        return .settle(pull: pull, push: push, reconcile: reconcile)
+    }
+
+    /// Takes the first name that both sides have passed, and says who has it; nil at the horizon.
+    private mutating func nextHead() -> Head? {
+        switch (self.own.entries.first, self.peer.entries.first) {
+        case (nil, nil): return nil
+        case (let mine?, let theirs?):
+            if mine.name < theirs.name { return self.takeOwn(mine) }
+            if theirs.name < mine.name { return self.takePeer(theirs) }
+            self.own.entries.removeFirst()
+            self.peer.entries.removeFirst()
+            return .both(mine.name, isEqual: mine.digest == theirs.digest)
+        case (let mine?, nil): return self.peer.isComplete ? self.takeOwn(mine) : nil
+        case (nil, let theirs?): return self.own.isComplete ? self.takePeer(theirs) : nil
+        }
+    }
+
+    private mutating func takeOwn(_ entry: KeyEntry) -> Head {
+        self.own.entries.removeFirst()
+        return .own(entry.name)
+    }
+
+    private mutating func takePeer(_ entry: KeyEntry) -> Head {
+        self.peer.entries.removeFirst()
+        return .peer(entry.name)
+    }
+
+    private func bit(of leaf: Int) -> UInt64 { 1 << UInt64(leaf - self.run.lowerBound) }
+
+    private mutating func noteSuspects() {
+        for leaf in self.run where self.leavesExplained & self.bit(of: leaf) == 0 {
+            self.summary.leavesSuspect.append(leaf)
+        }
+    }
+
+    // MARK: - Ending
+
+    private mutating func finish() -> Step {
+        guard !self.hasEnded else { return .wait }
+        self.summary.inSync = self.leaves.isEmpty
+        return self.end(.done(self.summary))
+    }
+
+    private mutating func refuse(_ failure: ExchangeFailure) -> Step {
+        guard !self.hasEnded else { return .wait }
+        return self.end(.failed(failure))
+    }
+
+    private mutating func end(_ step: Step) -> Step {
+        self.phase = .ended
+        self.own = Side()
+        self.peer = Side()
+        self.leaves = []
+        return step
+    }
+}
