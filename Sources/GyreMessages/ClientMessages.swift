@@ -130,6 +130,14 @@ package enum ClientRequest: Hashable, Sendable {
     case status
     /// Where an object lies.
     indirect case locate(ObjectName)
+    /// What every node knows about an object.
+    indirect case explain(ObjectName)
+    /// Start a repair across the cluster; answered at once with its counts.
+    indirect case repair(RepairRequest)
+    /// How far a repair has come, as the node that it was started on knows.
+    case repairCounts(id: UInt64)
+    /// Stop a repair.
+    case repairCancel(id: UInt64)
 
     /// The object concerned, if there is one.
     package var name: ObjectName? {
@@ -137,8 +145,8 @@ package enum ClientRequest: Hashable, Sendable {
         case .put(let put): put.name
         case .get(let get): get.name
         case .delete(let delete): delete.name
-        case .locate(let name): name
-        case .status: nil
+        case .locate(let name), .explain(let name): name
+        case .status, .repair, .repairCounts, .repairCancel: nil
         }
     }
 }
@@ -199,8 +207,30 @@ package struct StatusReport: Hashable, Sendable {
     package var keys: UInt64
     /// Bytes on the answering node's disk.
     package var diskBytes: UInt64
+    /// What the answering node keeps for others.
+    package var hints: [Backlog]
     /// Operational counters of the answering node, by name, sorted.
     package var counters: [Counter]
+
+    /// Hints kept for one node.
+    package struct Backlog: Hashable, Sendable {
+        /// Whom they are for.
+        package var target: NodeID
+        /// How many.
+        package var count: UInt64
+        /// Bytes of keys and records.
+        package var bytes: UInt64
+        /// How long ago the first of them was kept, in milliseconds: no write that the target lacks is older.
+        package var ageMilliseconds: UInt64
+
+        /// Joins the parts.
+        package init(target: NodeID, count: UInt64, bytes: UInt64, ageMilliseconds: UInt64) {
+            self.target = target
+            self.count = count
+            self.bytes = bytes
+            self.ageMilliseconds = ageMilliseconds
+        }
+    }
 
     /// A named counter.
     package struct Counter: Hashable, Sendable {
@@ -219,8 +249,10 @@ package struct StatusReport: Hashable, Sendable {
     /// Joins the parts.
     package init(
         me: NodeID, cluster: String, members: [MemberView], partitionCount: UInt32, replicas: UInt8,
-        ringEpoch: UInt64, ringHash: UInt64, keys: UInt64, diskBytes: UInt64, counters: [Counter]
+        ringEpoch: UInt64, ringHash: UInt64, keys: UInt64, diskBytes: UInt64, hints: [Backlog] = [],
+        counters: [Counter]
     ) {
+        self.hints = hints
         self.me = me
         self.cluster = cluster
         self.members = members
@@ -263,6 +295,11 @@ package enum ClientResponse: Hashable, Sendable {
     indirect case status(StatusReport)
     /// The answer to `locate`.
     indirect case location(LocationReport)
+    /// The answer to `explain`.
+    indirect case explained(ExplainReport)
+    /// The answer to `repair` and `repairCounts`; `isOver` when nothing of it goes on any more. `silent` are nodes that take part and
+    /// cannot be reached.
+    indirect case repairing(RepairCounts, isOver: Bool, silent: [NodeID])
     /// It did not succeed.
     case failed(Failure)
 }

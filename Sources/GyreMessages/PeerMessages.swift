@@ -53,6 +53,16 @@ package enum PeerMessage: Hashable, Sendable {
     case hint(tag: UInt64, target: NodeID, name: ObjectName, record: ByteBuffer)
     /// Read what is kept of an object for `target`; answered by `fetched`.
     case fetchHint(tag: UInt64, target: NodeID, name: ObjectName, whole: Bool)
+    /// A question of an exchange about one partition; `step` counts the questions of the exchange.
+    indirect case exchange(tag: UInt64, step: UInt32, partition: UInt32, ExchangeQuestion)
+    /// The answer to the question number `step`.
+    indirect case exchanged(tag: UInt64, step: UInt32, ExchangeAnswer)
+    /// About a repair that an operator asked for.
+    indirect case repair(RepairMessage)
+    /// What do you know about this object? Answered by `inspected`.
+    case inspect(tag: UInt64, name: ObjectName)
+    /// The answer to `inspect`.
+    indirect case inspected(tag: UInt64, Inspection)
 }
 
 /// The first frame of every connection, from the side that dialled.

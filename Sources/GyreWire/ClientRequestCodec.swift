@@ -11,6 +11,10 @@ extension ClientRequest {
         static let delete: UInt8 = 3
         static let status: UInt8 = 4
         static let locate: UInt8 = 5
+        static let explain: UInt8 = 0x10
+        static let repair: UInt8 = 0x11
+        static let repairCounts: UInt8 = 0x12
+        static let repairCancel: UInt8 = 0x13
     }
 
     /// Appends the kind, then what belongs to it.
@@ -29,6 +33,18 @@ extension ClientRequest {
         case .locate(let name):
             buffer.writeInteger(Kind.locate)
             name.encode(into: &buffer)
+        case .explain(let name):
+            buffer.writeInteger(Kind.explain)
+            name.encode(into: &buffer)
+        case .repair(let request):
+            buffer.writeInteger(Kind.repair)
+            try request.encode(into: &buffer)
+        case .repairCounts(let id):
+            buffer.writeInteger(Kind.repairCounts)
+            buffer.writeInteger(id)
+        case .repairCancel(let id):
+            buffer.writeInteger(Kind.repairCancel)
+            buffer.writeInteger(id)
         }
     }
 
@@ -40,6 +56,10 @@ extension ClientRequest {
         case Kind.delete: self = .delete(try DeleteRequest(decoding: &buffer))
         case Kind.status: self = .status
         case Kind.locate: self = .locate(try ObjectName(decoding: &buffer))
+        case Kind.explain: self = .explain(try ObjectName(decoding: &buffer))
+        case Kind.repair: self = .repair(try RepairRequest(decoding: &buffer))
+        case Kind.repairCounts: self = .repairCounts(id: try buffer.readFixed(as: UInt64.self))
+        case Kind.repairCancel: self = .repairCancel(id: try buffer.readFixed(as: UInt64.self))
         default: throw .invalid(field: "client request")
         }
     }

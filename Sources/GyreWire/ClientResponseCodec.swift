@@ -13,6 +13,8 @@ extension ClientResponse {
         static let status: UInt8 = 4
         static let location: UInt8 = 5
         static let failed: UInt8 = 6
+        static let explained: UInt8 = 0x10
+        static let repairing: UInt8 = 0x11
     }
 
     /// Appends the kind, then what belongs to it.
@@ -35,6 +37,15 @@ extension ClientResponse {
         case .location(let report):
             buffer.writeInteger(Kind.location)
             try report.encode(into: &buffer)
+        case .explained(let report):
+            buffer.writeInteger(Kind.explained)
+            try report.encode(into: &buffer)
+        case .repairing(let counts, let isOver, let silent):
+            buffer.writeInteger(Kind.repairing)
+            counts.encode(into: &buffer)
+            buffer.writeFlag(isOver)
+            try buffer.writeCount(silent.count, countMax: WireLimits.membersMax)
+            for node in silent { try buffer.writeNode(node) }
         case .failed(let failure):
             buffer.writeInteger(Kind.failed)
             failure.encode(into: &buffer)
@@ -52,6 +63,14 @@ extension ClientResponse {
         case Kind.notFound: self = .notFound(context: try VersionVector(decoding: &buffer))
         case Kind.status: self = .status(try StatusReport(decoding: &buffer))
         case Kind.location: self = .location(try LocationReport(decoding: &buffer))
+        case Kind.explained: self = .explained(try ExplainReport(decoding: &buffer))
+        case Kind.repairing:
+            let counts = try RepairCounts(decoding: &buffer)
+            let isOver = try buffer.readFlag()
+            let count = try buffer.readCount(countMax: WireLimits.membersMax, elementBytesMin: 8)
+            var silent: [NodeID] = []
+            for _ in 0..<count { silent.append(try buffer.readNode()) }
+            self = .repairing(counts, isOver: isOver, silent: silent)
         case Kind.failed: self = .failed(try Failure(decoding: &buffer))
         default: throw .invalid(field: "client response")
         }
@@ -140,7 +159,7 @@ extension LocationReport {
 }
 
 extension StatusReport {
-    /// Appends me, cluster, Q, N, ring epoch, ring hash, keys, disk bytes, members with their slots, counters.
+    /// Appends me, cluster, Q, N, ring epoch, ring hash, keys, disk bytes, members with their slots, hints, counters.
     func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
         try buffer.writeNode(self.me)
         try buffer.writeText(self.cluster, bytesMax: WireLimits.clusterBytesMax)
@@ -154,6 +173,13 @@ extension StatusReport {
         for member in self.members {
             try member.record.encode(into: &buffer)
             buffer.writeVarint(member.ownedSlots)
+        }
+        try buffer.writeCount(self.hints.count, countMax: WireLimits.membersMax)
+        for backlog in self.hints {
+            try buffer.writeNode(backlog.target)
+            buffer.writeVarint(backlog.count)
+            buffer.writeVarint(backlog.bytes)
+            buffer.writeVarint(backlog.ageMilliseconds)
         }
         try buffer.writeCount(self.counters.count, countMax: WireLimits.countersMax)
         for counter in self.counters {
@@ -181,6 +207,16 @@ extension StatusReport {
             let record = try MemberRecord(decoding: &buffer)
             members.append(MemberView(record: record, ownedSlots: try buffer.readVarint()))
         }
+        let hintCount = try buffer.readCount(countMax: WireLimits.membersMax, elementBytesMin: 11)
+        var hints: [Backlog] = []
+        hints.reserveCapacity(hintCount)
+        for _ in 0..<hintCount {
+            let target = try buffer.readNode()
+            let count = try buffer.readVarint()
+            let bytes = try buffer.readVarint()
+            hints.append(
+                Backlog(target: target, count: count, bytes: bytes, ageMilliseconds: try buffer.readVarint()))
+        }
         let counterCount = try buffer.readCount(countMax: WireLimits.countersMax, elementBytesMin: 2)
         var counters: [Counter] = []
         counters.reserveCapacity(counterCount)
@@ -190,7 +226,8 @@ extension StatusReport {
         }
         self.init(
             me: me, cluster: cluster, members: members, partitionCount: partitionCount, replicas: replicas,
-            ringEpoch: ringEpoch, ringHash: ringHash, keys: keys, diskBytes: diskBytes, counters: counters
+            ringEpoch: ringEpoch, ringHash: ringHash, keys: keys, diskBytes: diskBytes, hints: hints,
+            counters: counters
         )
     }
 }

@@ -27,7 +27,8 @@ package enum Frame: Hashable, Sendable {
         case .clientResponse:
             let tag = try payload.readFixed(as: UInt64.self)
             self = .response(tag: tag, try ClientResponse(decoding: &payload))
-        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .membership, .hint, .fetchHint:
+        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .membership, .hint, .fetchHint,
+            .exchange, .exchanged, .repair, .inspect, .inspected:
             self = .peer(try PeerMessage(kind: kind, decoding: &payload))
         }
         try payload.requireEnd()

@@ -28,6 +28,16 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case hint = 0x27
     /// `PeerMessage.fetchHint`.
     case fetchHint = 0x28
+    /// `PeerMessage.exchange`.
+    case exchange = 0x29
+    /// `PeerMessage.exchanged`.
+    case exchanged = 0x2A
+    /// `PeerMessage.repair`.
+    case repair = 0x2B
+    /// `PeerMessage.inspect`.
+    case inspect = 0x2C
+    /// `PeerMessage.inspected`.
+    case inspected = 0x2D
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }

@@ -16,6 +16,11 @@ extension PeerMessage {
         case .membership: .membership
         case .hint: .hint
         case .fetchHint: .fetchHint
+        case .exchange: .exchange
+        case .exchanged: .exchanged
+        case .repair: .repair
+        case .inspect: .inspect
+        case .inspected: .inspected
         }
     }
 
@@ -54,6 +59,22 @@ extension PeerMessage {
             try buffer.writeNode(target)
             name.encode(into: &buffer)
             buffer.writeFlag(whole)
+        case .exchange(let tag, let step, let partition, let question):
+            buffer.writeInteger(tag)
+            buffer.writeInteger(step)
+            buffer.writeInteger(partition)
+            try question.encode(into: &buffer)
+        case .exchanged(let tag, let step, let answer):
+            buffer.writeInteger(tag)
+            buffer.writeInteger(step)
+            try answer.encode(into: &buffer)
+        case .repair(let message): try message.encode(into: &buffer)
+        case .inspect(let tag, let name):
+            buffer.writeInteger(tag)
+            name.encode(into: &buffer)
+        case .inspected(let tag, let inspection):
+            buffer.writeInteger(tag)
+            try inspection.encode(into: &buffer)
         }
     }
 
@@ -61,6 +82,10 @@ extension PeerMessage {
     init(kind: FrameKind, decoding buffer: inout ByteBuffer) throws(DecodeError) {
         if kind == .membership {
             self = .membership(try MembershipMessage(decoding: &buffer))
+            return
+        }
+        if kind == .repair {
+            self = .repair(try RepairMessage(decoding: &buffer))
             return
         }
         let tag = try buffer.readFixed(as: UInt64.self)
@@ -91,7 +116,16 @@ extension PeerMessage {
             let target = try buffer.readNode()
             let name = try ObjectName(decoding: &buffer)
             self = .fetchHint(tag: tag, target: target, name: name, whole: try buffer.readFlag())
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership:
+        case .exchange:
+            let step = try buffer.readFixed(as: UInt32.self)
+            let partition = try buffer.readFixed(as: UInt32.self)
+            self = .exchange(tag: tag, step: step, partition: partition, try ExchangeQuestion(decoding: &buffer))
+        case .exchanged:
+            let step = try buffer.readFixed(as: UInt32.self)
+            self = .exchanged(tag: tag, step: step, try ExchangeAnswer(decoding: &buffer))
+        case .inspect: self = .inspect(tag: tag, name: try ObjectName(decoding: &buffer))
+        case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair:
             throw .invalid(field: "peer message")
         }
     }
