@@ -223,7 +223,7 @@ public final class GyreClient: Sendable {
             }
             return (siblings.context, siblings.versions)
         case .notFound(let context): return (context, [])
-        case .stored, .status, .location, .failed: throw Self.nonsense
+        case .stored, .status, .location, .explained, .repairing, .failed: throw Self.nonsense
         }
     }
 

@@ -102,7 +102,9 @@ package final class RoutedClient {
             self.completion = completion
             switch request {
             case .put, .delete: self.isRead = false
-            case .get, .status, .locate: self.isRead = true
+            case .get, .status, .locate, .explain, .repairCounts: self.isRead = true
+            // Said twice they do no more than said once.
+            case .repair, .repairCancel: self.isRead = true
             }
         }
 

@@ -13,6 +13,8 @@ package final class CommitWriter {
     private var overlay: [RecordPlace: ObjectRecord?] = [:]
     private var counts: ObjectCounts
     private var hints: HintTotals
+    /// Whether checkpoints of hash trees are marked as true.
+    private var hasTrees: Bool
     private var ceiling: UInt64
     private var keyScratch = ByteBuffer()
     private var valueScratch = ByteBuffer()
@@ -29,6 +31,7 @@ package final class CommitWriter {
         self.counts = engine.counters.objectCounts
         self.ceiling = engine.recovered.counterFloor
         self.hints = engine.counters.hintTotals
+        self.hasTrees = !engine.recovered.trees.isEmpty
     }
 
     /// True when something was written and not yet synced; never with `durability = always`.
@@ -93,6 +96,9 @@ package final class CommitWriter {
             return try self.change(RecordPlace(name)) {
                 RecordRules.collect($0, expiredBefore: moment, name: name)
             }
+        case .checkpoint(_, let trees):
+            self.keep(trees)
+            return .kept
         case .hint(_, let hint): return try self.outcome(of: hint)
         case .list(_, let range): return .listed(try self.engine.list(range))
         case .lease(_, let ceiling):
@@ -158,6 +164,7 @@ package final class CommitWriter {
             self.hints.replace(target, old: old, new: new, at: wall)
         } else {
             self.counts.replace(current, with: record)
+            self.forgetTrees()
         }
         self.keyScratch.clear()
         place.writeKey(into: &self.keyScratch)
@@ -167,6 +174,24 @@ package final class CommitWriter {
         // One huge value must not keep its memory for ever.
         if self.valueScratch.capacity > 1 << 20 { self.valueScratch = ByteBuffer() }
         return decision.outcome
+    }
+
+    /// Puts the checkpoints of hash trees into the batch, and the mark that says that they are true.
+    private func keep(_ trees: [ByteBuffer]) {
+        for (number, tree) in trees.enumerated() {
+            let key = StorageKey.checkpoint(UInt32(number))
+            self.batch.put(key, tree)
+            self.batchBytes += tree.readableBytes
+        }
+        self.put(.checkpoint, ByteBuffer(integer: UInt32(trees.count)))
+        self.hasTrees = true
+    }
+
+    /// Takes the mark away in the same write that makes the checkpoints untrue.
+    private func forgetTrees() {
+        guard self.hasTrees else { return }
+        self.batch.delete(NodeRecord.checkpoint.key)
+        self.hasTrees = false
     }
 
     /// What the hint at `place` counts for in the backlog; nil when there is none.

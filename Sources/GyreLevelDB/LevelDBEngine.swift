@@ -263,6 +263,8 @@ package final class LevelDBEngine: Sendable {
             state.hints = totals.backlogs
         }
         state.members = try self.body(.members, database, "the members")
+        state.holdsObjects = counters.objectCounts.keys + counters.objectCounts.tombstones > 0
+        state.trees = self.trees(database)
         return state
     }
 
@@ -273,6 +275,19 @@ package final class LevelDBEngine: Sendable {
         } catch LookupError.unreadable(let text) {
             throw StorageFailure("the store's record of \(what) cannot be read: \(text)")
         } catch { throw StoreOpenError.record(what) }
+    }
+
+    /// The checkpoints of hash trees; none when one of them is missing, because trees can be built anew.
+    private static func trees(_ database: LevelDB) -> [ByteBuffer] {
+        guard let mark = try? self.body(.checkpoint, database, "the checkpoint"), mark.readableBytes == 4,
+            let count = mark.getInteger(at: mark.readerIndex, as: UInt32.self), count <= 65_536
+        else { return [] }
+        var trees: [ByteBuffer] = []
+        for number in 0..<count {
+            guard let tree = try? database.value(StorageKey.checkpoint(number)) else { return [] }
+            trees.append(tree)
+        }
+        return trees
     }
 
     /// Notes the owner in a store that has none, which must be empty.

@@ -94,7 +94,7 @@ extension Node {
         case .hintDrop(let target):
             if case .dropped(_, true) = outcome { self.counters.hintsDelivered += 1 }
             self.deliveryEnded(target, failed: false, at: now)
-        case .merge, .fetch, .figures, .lease, .heal, .repair:
+        default:
             return false
         }
         return true

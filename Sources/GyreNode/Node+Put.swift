@@ -27,7 +27,7 @@ extension Node {
         let tag = self.puts.insert(
             PutOperation(
                 target: admission.target, request: request, id: id, name: name, replicas: admission.replicas,
-                ownPlace: place, isSloppy: admission.isSloppy, deadline: admission.deadline,
+                ownPlace: place, isSloppy: admission.isSloppy, started: now.instant, deadline: admission.deadline,
                 resendAt: now.instant.advanced(by: halfWay),
                 machine: PutMachine(
                     replicas: admission.replicas.all, needed: admission.needed,
@@ -71,7 +71,7 @@ extension Node {
             return .put(version, seen: put.seen, ifAbsent: put.ifAbsent)
         case .delete(let delete):
             return .delete(seen: delete.seen)
-        case .get, .status, .locate:
+        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel:
             return nil
         }
     }
@@ -217,6 +217,7 @@ extension Node {
             self.counters.writesUnknown += 1
             response = .failed(.unknown(needed: needed, got: UInt8(acks)))
         }
+        self.noteForeground(now.instant.since(self.puts[index].started))
         self.requestLog.finish(self.puts[index].id, response, at: now.instant)
         self.answer(self.puts[index].target, response, into: &effects)
         for target in self.puts[index].followers { self.answer(target, response, into: &effects) }

@@ -55,7 +55,7 @@ extension Node {
             effects.append(.send(node, .fetched(tag: peerTag, answer)))
         case .figures(let target):
             guard case .figures(let figures) = outcome else { return }
-            self.answer(target, .status(self.report(figures)), into: &effects)
+            self.answer(target, .status(self.report(figures, at: now)), into: &effects)
         case .lease:
             guard case .leased(let ceiling) = outcome else { return }
             self.dots.onLeased(ceiling)
@@ -67,13 +67,37 @@ extension Node {
         case .repair(let name):
             if case .merged(_, _, let change) = outcome { self.noteChange(change, of: name) }
             if case .refused(.corrupt) = outcome { self.beginHeal(name, at: now, into: &effects) }
-        case .ownHint, .hint, .fetchHint, .hintList, .hintDrop:
-            preconditionFailure("taken by onHintWork")
+        default: self.onHealingWork(operation, outcome, at: now, into: &effects)
         }
     }
 
-    /// A write changed the record of an object here.
-    mutating func noteChange(_ change: RecordChange?, of name: ObjectName) {}
+    /// The disk has answered about trees, exchanges or an explanation.
+    private mutating func onHealingWork(
+        _ operation: ReplicaOperation, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        switch operation {
+        case .scan: self.onScanned(outcome, at: now, into: &effects)
+        case .collect(let name):
+            if case .merged(_, _, let change) = outcome {
+                if change != nil { self.counters.versionsCollected += 1 }
+                self.noteChange(change, of: name)
+            }
+        case .checkpoint: break
+        case .exchangeList(let tag): self.onExchangeList(tag, outcome, at: now, into: &effects)
+        case .exchangeRead(let tag, let name): self.onExchangeRead(tag, name, outcome, at: now, into: &effects)
+        case .exchangeMerge(let tag, let name, let sent):
+            self.onExchangeMerge(tag, name, sent: sent, outcome, at: now, into: &effects)
+        case .servedList(let node, let tag, let step):
+            self.onServedList(from: node, tag, step, outcome, at: now, into: &effects)
+        case .servedRead(let served, let place):
+            self.onServedRead(served, place: place, outcome, at: now, into: &effects)
+        case .servedMerge(let served, let name): self.onServedMerge(served, name, outcome, at: now, into: &effects)
+        case .inspectRead(let work, let target):
+            self.onInspectRead(work, target: target, outcome, at: now, into: &effects)
+        case .merge, .fetch, .figures, .lease, .heal, .repair, .ownHint, .hint, .fetchHint, .hintList, .hintDrop:
+            preconditionFailure("taken by onReplicaWork and onHintWork")
+        }
+    }
 
     private mutating func replicateOutcome(
         _ outcome: StorageOutcome, _ name: ObjectName, at now: Now, into effects: inout [NodeEffect]
@@ -106,7 +130,7 @@ extension Node {
         }
     }
 
-    private func report(_ figures: StorageFigures) -> StatusReport {
+    private func report(_ figures: StorageFigures, at now: Now) -> StatusReport {
         var counters = self.counters.named.map { StatusReport.Counter(name: $0.name, value: $0.value) }
         counters.append(StatusReport.Counter(name: "storage_commits", value: figures.commits))
         counters.append(StatusReport.Counter(name: "storage_committed_writes", value: figures.committedWrites))
@@ -121,7 +145,12 @@ extension Node {
             me: self.me, cluster: self.options.cluster, members: members,
             partitionCount: UInt32(self.options.partitionCount), replicas: UInt8(self.options.quorum.replicas),
             ringEpoch: self.ringEpoch, ringHash: self.ring.hash, keys: figures.keys, diskBytes: figures.diskBytes,
-            counters: counters)
+            hints: figures.hints.map { backlog in
+                let since = min(backlog.since.milliseconds, now.wall.milliseconds)
+                return StatusReport.Backlog(
+                    target: backlog.target, count: backlog.count, bytes: backlog.bytes,
+                    ageMilliseconds: now.wall.milliseconds - since)
+            }, counters: counters)
     }
 }
 
@@ -201,6 +230,8 @@ extension Node {
         self.heals.indices(into: &self.found) { now.instant >= $0.deadline }
         for index in self.found { _ = self.heals.remove(index) }
         self.expireDeliveries(at: now)
+        self.expireExchanges(at: now, into: &effects)
+        self.expireExplains(at: now, into: &effects)
     }
 
     /// Ends or redirects every operation that waits for `node`.
@@ -222,5 +253,6 @@ extension Node {
         self.heals.indices(into: &self.found) { $0.owners.slot(of: node) != nil }
         for index in self.found { _ = self.heals.remove(index) }
         self.failDeliveries(to: node, at: now)
+        self.failExchanges(with: node, at: now, into: &effects)
     }
 }

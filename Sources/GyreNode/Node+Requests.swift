@@ -23,6 +23,11 @@ extension Node {
             let report = LocationReport(
                 token: name.token, partition: UInt32(partition.index), owners: Array(self.ring.owners(of: partition)))
             return self.answer(target, .location(report), into: &effects)
+        case .explain(let name):
+            return self.startExplain(name, target, timeout: timeout, at: now, into: &effects)
+        case .repair(let request): return self.startRepair(request, target, at: now, into: &effects)
+        case .repairCounts(let id): return self.answerRepair(id, target, into: &effects)
+        case .repairCancel(let id): return self.cancelRepair(id, target, into: &effects)
         case .put, .get, .delete:
             break
         }
@@ -62,7 +67,7 @@ extension Node {
                         primariesNeeded: needs.primaries)), into: &effects)
         case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
         case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
-        case .status, .locate:
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel:
             break
         }
     }
@@ -118,7 +123,7 @@ extension Node {
             }
             return self.refusal(of: put.seen)
         case .delete(let delete): return self.refusal(of: delete.seen)
-        case .get, .status, .locate: return nil
+        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: return nil
         }
     }
 
@@ -144,7 +149,7 @@ extension Node {
             return self.sizes(put.writes, put.primaryWrites, standard: quorum.writes)
         case .delete(let delete):
             return self.sizes(delete.writes, .standard, standard: quorum.writes)
-        case .status, .locate:
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel:
             return (1, 0)
         }
     }

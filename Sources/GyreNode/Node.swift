@@ -1,6 +1,7 @@
 package import GyreBase
 import GyreCausality
 package import GyreMembership
+import GyreMerkle
 import GyreMessages
 import GyreQuorum
 package import GyreRing
@@ -50,6 +51,20 @@ package struct Node: ~Copyable {
     var answeredBytes = 0
     /// By the node stood in for: the author under which this node coordinates in its place.
     var standInAuthors: [NodeID: NodeID] = [:]
+    /// The hash trees, and what anti-entropy has going on.
+    var trees: TreeKeeper
+    var exchanges: SlotTable<ExchangeOperation>
+    var served: SlotTable<ServedExchange>
+    var exchangeBudget: Int64
+    /// How long clients wait on average, of late.
+    var foreground = TimeSpan.zero
+    var roundAt = Instant.start
+    var roundPartition = 0
+    var repairParts: [RepairPart] = []
+    var repairRuns: [RepairRun] = []
+    var inspections: SlotTable<InspectOperation>
+    var explains: SlotTable<ExplainOperation>
+    private var lastTick = Instant.start
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
 
@@ -69,6 +84,7 @@ package struct Node: ~Copyable {
         let ring = try Ring(
             members: [],
             options: RingOptions(partitionCount: options.partitionCount, replicas: options.quorum.replicas))
+        let shape = try MerkleShape(partitionCount: options.partitionCount)
         self.options = options
         self.me = me.node
         self.membership = Membership(
@@ -84,8 +100,17 @@ package struct Node: ~Copyable {
         self.replicas = SlotTable(kind: .replica, life: life)
         self.heals = SlotTable(kind: .heal, life: life)
         self.deliveries = SlotTable(kind: .delivery, life: life)
+        self.exchanges = SlotTable(kind: .exchange, life: life)
+        self.served = SlotTable(kind: .served, life: life)
+        self.inspections = SlotTable(kind: .inspection, life: life)
+        self.explains = SlotTable(kind: .explain, life: life)
+        self.exchangeBudget = options.exchange.bytesPerSecond / 10
+        self.trees = TreeKeeper(
+            options: options.trees, shape: shape,
+            salt: MerkleSalt(cluster: options.cluster))
         self.handoff = Handoff(targets: recovered.hints.map(\.target))
         self.requestLog = RequestLog(entriesMax: options.requestLogMax, age: options.requestLogAge)
+        self.recoverTrees(recovered)
     }
 
     /// Whether puts can be coordinated: dots are leased. The ring may still be unknown to a node that is joining.
@@ -132,6 +157,8 @@ package struct Node: ~Copyable {
                 membership.onPeerDown(node, at: now.instant, random: &random, into: &out)
             }
             self.giveUpOn(node, at: now, into: &effects)
+        case .rest:
+            self.checkpointTrees(into: &effects)
         case .drain:
             guard !self.draining else { return }
             self.draining = true
@@ -171,6 +198,13 @@ package struct Node: ~Copyable {
             self.onHint(from: node, tag, for: target, name, record, at: now, into: &effects)
         case .fetchHint(let tag, let target, let name, let whole):
             self.onFetchHint(from: node, tag, for: target, name, whole: whole, into: &effects)
+        case .exchange(let tag, let step, let partition, let question):
+            self.onExchange(from: node, tag, step, Int(partition), question, at: now, into: &effects)
+        case .exchanged(let tag, let step, let answer):
+            self.onExchanged(from: node, tag, step, answer, at: now, into: &effects)
+        case .repair(let message): self.onRepair(from: node, message, at: now, into: &effects)
+        case .inspect(let tag, let name): self.inspect(name, for: node, tag, into: &effects)
+        case .inspected(let tag, let inspection): self.onInspected(from: node, tag, inspection, into: &effects)
         case .membership(let message):
             self.withMembership(into: &effects) { membership, out in
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
@@ -184,7 +218,7 @@ package struct Node: ~Copyable {
         case .put: self.onOwnWrite(tag, reply.outcome, at: now, into: &effects)
         case .get: self.onOwnRead(tag, reply.outcome, at: now, into: &effects)
         case .replica: self.onReplicaWork(tag, reply.outcome, at: now, into: &effects)
-        case .forward, .heal, .delivery, nil: break
+        case .forward, .heal, .delivery, .exchange, .served, .inspection, .explain, nil: break
         }
     }
 
@@ -193,6 +227,11 @@ package struct Node: ~Copyable {
         self.requestLog.expire(at: now.instant)
         self.leaseDots(into: &effects)
         self.deliverHints(at: now, into: &effects)
+        self.refillExchangeBudget(now.instant.since(self.lastTick))
+        self.lastTick = now.instant
+        self.continueScan(at: now, into: &effects)
+        self.continueRounds(at: now, random: &random, into: &effects)
+        self.continueRepairs(at: now, into: &effects)
         guard now.instant >= self.membershipTick else { return }
         self.membershipTick = now.instant.advanced(by: self.options.membershipTickInterval)
         self.withMembership(into: &effects) { membership, out in
@@ -223,11 +262,7 @@ package struct Node: ~Copyable {
     }
 
     /// The places of a replica set that can be reached.
-    func reachablePlaces(_ replicas: ReplicaSet) -> SlotSet {
-        var places = SlotSet()
-        for place in replicas.all where self.isReachable(replicas.node(at: place)) { places.insert(place) }
-        return places
-    }
+    func reachablePlaces(_ replicas: ReplicaSet) -> SlotSet { replicas.reachablePlaces { self.isReachable($0) } }
 
     /// The places of a preference list that can be reached.
     func reachableSlots(_ owners: ArraySlice<NodeID>) -> SlotSet {

@@ -31,6 +31,8 @@ package enum NodeInput: Sendable {
     case storage(StorageReply)
     /// Time passes; wanted about every `NodeOptions.tickInterval`.
     case tick
+    /// The process is about to end and nothing more will be asked: write down what is costly to find out again.
+    case rest
     /// The process is asked to stop: refuse new requests, finish what is in flight.
     case drain
 }

@@ -58,6 +58,10 @@ package struct NodeOptions: Sendable {
     package var lateWriteTimeout = TimeSpan.seconds(1)
     /// How hints are delivered.
     package var handoff = HandoffOptions()
+    /// How the hash trees are kept.
+    package var trees = TreeOptions()
+    /// How partitions are compared with other owners.
+    package var exchange = ExchangeOptions()
     /// How members find each other and notice failures.
     package var membership = MembershipOptions()
 
@@ -123,6 +127,24 @@ package struct NodeCounters: Sendable, Equatable {
     package var hintsKept: UInt64 = 0
     /// Hints refused because the limit of bytes was reached.
     package var hintsRefused: UInt64 = 0
+    /// Leaves of hash trees that were found wrong and built anew.
+    package var leavesCorrected: UInt64 = 0
+    /// Kept trees that could not be read.
+    package var checkpointsRefused: UInt64 = 0
+    /// Objects read by scans of the store.
+    package var objectsScanned: UInt64 = 0
+    /// Objects whose expired versions were removed.
+    package var versionsCollected: UInt64 = 0
+    /// Exchanges led by this node that came to their end.
+    package var exchangesDone: UInt64 = 0
+    /// Those among them in which nothing differed.
+    package var exchangesInSync: UInt64 = 0
+    /// Exchanges led by this node that failed.
+    package var exchangesFailed: UInt64 = 0
+    /// Bytes of exchanges led by this node, both directions.
+    package var exchangeBytes: UInt64 = 0
+    /// Objects made equal by exchanges led by this node.
+    package var keysRepaired: UInt64 = 0
     /// Hints that their owner has on its own disk and that are gone here.
     package var hintsDelivered: UInt64 = 0
 
@@ -132,16 +154,21 @@ package struct NodeCounters: Sendable, Equatable {
     /// Names and values, in a fixed order.
     package var named: [(name: String, value: UInt64)] {
         [
-            ("corrupt_records", self.corruptRecords), ("deduplicated", self.deduplicated),
+            ("checkpoints_refused", self.checkpointsRefused), ("corrupt_records", self.corruptRecords),
+            ("deduplicated", self.deduplicated), ("exchange_bytes", self.exchangeBytes),
+            ("exchanges_done", self.exchangesDone), ("exchanges_failed", self.exchangesFailed),
+            ("exchanges_in_sync", self.exchangesInSync),
             ("forwards", self.forwards), ("healed", self.healed), ("hedges", self.hedges),
             ("hints_delivered", self.hintsDelivered), ("hints_kept", self.hintsKept),
-            ("hints_refused", self.hintsRefused),
+            ("hints_refused", self.hintsRefused), ("keys_repaired", self.keysRepaired),
+            ("leaves_corrected", self.leavesCorrected), ("objects_scanned", self.objectsScanned),
             ("malformed_messages", self.malformedMessages), ("overloaded", self.overloaded),
             ("read_repairs", self.readRepairs), ("reads_answered", self.readsAnswered),
             ("replica_reads", self.replicaReads), ("replica_writes", self.replicaWrites),
             ("stand_ins", self.standIns),
             ("timeouts", self.timeouts), ("unavailable", self.unavailable),
-            ("writes_stored", self.writesStored), ("writes_unknown", self.writesUnknown),
+            ("versions_collected", self.versionsCollected), ("writes_stored", self.writesStored),
+            ("writes_unknown", self.writesUnknown),
         ]
     }
 }

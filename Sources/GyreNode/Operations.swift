@@ -2,6 +2,7 @@ import GyreBase
 import GyreCausality
 import GyreMessages
 import GyreQuorum
+import GyreStorage
 import NIOCore
 
 /// Whom the answer to an operation goes to.
@@ -47,6 +48,7 @@ struct PutOperation {
     let ownPlace: Int
     /// Whether a stand-in may take the place of an owner that fails meanwhile.
     let isSloppy: Bool
+    let started: Instant
     var deadline: Instant
     /// When replicas that have not answered are sent the record once more.
     var resendAt: Instant
@@ -95,6 +97,22 @@ enum ReplicaOperation {
     case hintList(target: NodeID)
     /// Dropping a hint that was delivered.
     case hintDrop(target: NodeID)
+    /// A scan for the hash trees.
+    case scan
+    /// Collecting expired versions.
+    case collect(ObjectName)
+    /// Writing the hash trees down.
+    case checkpoint
+    /// For the exchange with that tag: a listing, a record to send, a record that was fetched.
+    case exchangeList(UInt64)
+    case exchangeRead(UInt64, ObjectName)
+    case exchangeMerge(UInt64, ObjectName, sent: RecordDigest)
+    /// For the exchange of another node: a listing, and parts of a `ServedExchange`.
+    case servedList(from: NodeID, tag: UInt64, step: UInt32)
+    case servedRead(UInt64, place: Int)
+    case servedMerge(UInt64, ObjectName)
+    /// Part of an `InspectOperation`; the object, or the hint for a target.
+    case inspectRead(UInt64, target: NodeID?)
 }
 
 /// A corrupt record being fetched from every other owner.

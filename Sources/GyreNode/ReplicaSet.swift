@@ -44,6 +44,13 @@ struct ReplicaSet {
         return nil
     }
 
+    /// The places whose node can be reached.
+    func reachablePlaces(_ isReachable: (NodeID) -> Bool) -> SlotSet {
+        var places = SlotSet()
+        for place in self.all where isReachable(self.node(at: place)) { places.insert(place) }
+        return places
+    }
+
     /// Who is asked for a place.
     func node(at place: Int) -> NodeID {
         self.replaced.contains(place) ? NodeID(rawValue: self.standIns[place]) : self.owners.node(at: place)

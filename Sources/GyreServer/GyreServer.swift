@@ -140,6 +140,7 @@ extension GyreServer {
             case .interval: .interval
             case .none: .none
             }
+        settings.hintBytesMax = options.hintBytesMax
         let directory: DataDirectory
         do throws(DataDirectoryError) {
             directory = try DataDirectory(

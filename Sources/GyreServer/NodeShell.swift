@@ -69,6 +69,7 @@ final class NodeShell {
     private struct StopState {
         let deadline: Instant
         var drainedAt: Instant?
+        var isAtRest = false
         var isComplete = false
     }
 
@@ -300,6 +301,11 @@ final class NodeShell {
         let isQuiet = self.storageInFlight == 0 && self.storageBatch.isEmpty
         let farewellIsOver = stop.drainedAt.map { now >= $0.advanced(by: self.limits.farewell) } ?? false
         guard (farewellIsOver && isQuiet) || now >= stop.deadline else { return }
+        if farewellIsOver, !stop.isAtRest, now < stop.deadline {
+            // The last thing written: what would be costly to find out at the next start.
+            self.stop?.isAtRest = true
+            return self.deliver(.rest)
+        }
         if stop.drainedAt == nil {
             self.log.warning("stopping with requests unanswered", metadata: ["in_flight": "\(self.node.inFlight)"])
         }

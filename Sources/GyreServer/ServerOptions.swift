@@ -1,3 +1,4 @@
+package import GyreBase
 package import GyreMembership
 package import GyreNode
 import GyreQuorum
@@ -44,6 +45,14 @@ package struct ServerOptions: Sendable {
     package var writes = 2
     /// When a write counts as durable.
     package var durability = DurabilityOption.always
+    /// About how often each partition is compared with each other owner; nil for no trees and no comparisons at all.
+    package var antiEntropyInterval: TimeSpan? = .seconds(600)
+    /// How long one pass of reading everything through takes.
+    package var scrubPeriod = TimeSpan.seconds(24 * 3_600)
+    /// Hints kept for other nodes, in bytes, at most.
+    package var hintBytesMax: UInt64 = 1 << 30
+    /// Whether a healthy node stands in for an owner that cannot be reached.
+    package var isSloppy = true
     /// Largest value a client may put, in bytes.
     package var valueBytesMax = 8 << 20
 
@@ -103,6 +112,10 @@ package struct ServerOptions: Sendable {
         var options = NodeOptions(quorum: quorum, cluster: self.cluster)
         options.partitionCount = self.partitionCount
         options.valueBytesMax = self.valueBytesMax
+        options.isSloppy = self.isSloppy
+        options.trees.isOn = self.antiEntropyInterval != nil
+        options.trees.scrubPeriod = self.scrubPeriod
+        if let interval = self.antiEntropyInterval { options.exchange.interval = interval }
         do { try options.validate() } catch { throw .invalidOption("invalid settings: \(error)") }
         return options
     }

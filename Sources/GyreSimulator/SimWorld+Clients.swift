@@ -20,7 +20,7 @@ extension SimWorld {
         switch operation.request {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
         case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
-        case .put, .status, .locate: break
+        case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: break
         }
         self.operations.append(operation)
         self.ask(self.operations.count - 1)
@@ -101,7 +101,7 @@ extension SimWorld {
         case .failed(let failure):
             try self.onFailure(failure, index)
             return
-        case .status, .location: break
+        case .status, .location, .explained, .repairing: break
         }
         self.finish(index)
     }
@@ -132,7 +132,7 @@ extension SimWorld {
         switch operation.request {
         case .put(let put): !self.plan.isSloppy || put.primaryWrites == .matching
         case .get(let get): !self.plan.isSloppy || get.primaryReads == .matching
-        case .delete, .status, .locate: !self.plan.isSloppy
+        case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: !self.plan.isSloppy
         }
     }
 
@@ -198,7 +198,7 @@ extension SimWorld {
         case .found(let record): return StableHash.xxh3(record)
         case .notFound(let context): return UInt64(context.entries.count)
         case .failed(let failure): return StableHash.xxh3("\(failure)")
-        case .status, .location: return 1
+        case .status, .location, .explained, .repairing: return 1
         }
     }
 }

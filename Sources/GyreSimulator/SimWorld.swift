@@ -162,6 +162,10 @@ final class SimWorld {
             options.partitionCount = self.plan.partitionCount
             options.leaseBlock = self.plan.leaseBlock
             options.isSloppy = self.plan.isSloppy
+            options.exchange.interval = self.plan.exchangeInterval
+            options.exchange.batchMax = 4
+            options.trees.scanCountMax = 4
+            options.trees.scrubPeriod = .seconds(600)
             let node = try Node(
                 options: options, me: record, seeds: seeds, known: known, recovered: recovered,
                 now: machine.clocks(at: self.queue.now))
@@ -299,6 +303,7 @@ final class SimWorld {
     private func send(_ message: PeerMessage, from index: Int, to node: NodeID) throws(Violation) {
         guard let intended = self.nodes.firstIndex(where: { $0.id == node }), intended != index else { return }
         if case .replicate(let tag, _, _) = message, tag == 0 { self.marks[.readRepaired, default: 0] += 1 }
+        if case .exchange(_, _, _, let question) = message { self.noteExchange(question) }
         if case .forward = message { self.marks[.forwarded, default: 0] += 1 }
         let target = self.misdirected(message, from: index, to: intended)
         let connection = self.connections.number(at: index, to: target)
@@ -313,6 +318,15 @@ final class SimWorld {
         self.links.send(from: index, to: target, at: self.queue.now, arrivals: &self.arrivals)
         for time in self.arrivals {
             self.queue.schedule(.frame(from: index, to: target, connection: connection, bytes), at: time)
+        }
+    }
+
+    /// What is rare about exchanges.
+    private func noteExchange(_ question: ExchangeQuestion) {
+        switch question {
+        case .records: self.mark(.exchangeFetched)
+        case .merge: self.mark(.exchangeSent)
+        case .root, .leaves, .keys, .suspect: break
         }
     }
 

@@ -13,8 +13,8 @@ package enum Simulation {
     static let agreementMost = TimeSpan.seconds(30)
     /// How long hints may take to go home after all faults.
     static let handoffMost = TimeSpan.seconds(30)
-    /// How many rounds of reads may be needed until all owners are equal.
-    static let roundsMax = 8
+    /// How long exchanges may take to make all owners equal after all faults.
+    static let equalityMost = TimeSpan.seconds(110)
 
     /// Runs one seed to its end, or to the first broken promise.
     package static func run(_ options: SimulationOptions) -> SimulationResult {
@@ -63,10 +63,8 @@ extension SimWorld {
         try self.run(until: self.queue.now.advanced(by: .seconds(8)))
         try self.awaitAgreement("after all faults")
         try self.awaitHandoff()
-        for _ in 0..<Simulation.roundsMax {
-            try self.readEverything()
-            if self.firstDifference() == nil { break }
-        }
+        try self.awaitEquality()
+        try self.readEverything()
         if let difference = self.firstDifference() { throw difference }
         for name in self.workload.names {
             try self.checkOwners(of: name)
@@ -97,6 +95,16 @@ extension SimWorld {
         guard !isDone() else { return }
         let left = self.nodes.map { "\($0.index): \($0.disk.engine.hintBacklogs.map(\.count))" }
         throw Violation("INV 10", "hints are left 30 s after all faults: \(left)")
+    }
+
+    /// INV 7: without a single read, hints and exchanges make all owners equal within bounded time.
+    private func awaitEquality() throws(Violation) {
+        let limit = self.queue.now.advanced(by: Simulation.equalityMost)
+        while self.firstDifference() != nil, self.queue.now < limit {
+            let next = min(limit, self.queue.now.advanced(by: .seconds(1)))
+            try self.run(until: next)
+        }
+        if let difference = self.firstDifference() { throw difference }
     }
 
     private var isAgreed: Bool {

@@ -162,6 +162,10 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case hintDelivered
     /// A hint was refused because the store of hints was full.
     case hintsFull
+    /// An exchange fetched records that were missing or different.
+    case exchangeFetched
+    /// An exchange sent records that were missing or different.
+    case exchangeSent
     /// A node that owns nothing of the key coordinated a write.
     case standInCoordinated
 

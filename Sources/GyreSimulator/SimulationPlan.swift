@@ -35,6 +35,8 @@ struct SimulationPlan: Sendable {
     var isSloppy = true
     /// How many bytes of hints a node takes.
     var hintBytesMax: UInt64 = 1 << 30
+    /// How often each partition is compared with its other owners.
+    var exchangeInterval = TimeSpan.seconds(10)
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
@@ -63,6 +65,7 @@ struct SimulationPlan: Sendable {
         self.leaseBlock = [16, 64, 4_096][Int(random.below(3))]
         self.isSloppy = random.chance(3, in: 4)
         if random.chance(1, in: 6) { self.hintBytesMax = 400 }
+        self.exchangeInterval = .seconds([5, 15, 30][Int(random.below(3))])
     }
 
     private mutating func drawLinks(_ random: inout SeededRandom) {

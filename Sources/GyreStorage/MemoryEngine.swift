@@ -10,6 +10,7 @@ package struct MemoryEngine: Sendable {
     private var durable: [RecordPlace: ByteBuffer] = [:]
     private var ceiling: UInt64 = 1
     private var members: ByteBuffer?
+    private var trees: [ByteBuffer] = []
     private var totals = StoreTotals()
 
     /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each place in them; nil
@@ -27,6 +28,7 @@ package struct MemoryEngine: Sendable {
         var ceiling: UInt64?
         var members: ByteBuffer?
         var totalsAfter = StoreTotals()
+        var trees: [ByteBuffer]?
         var writes: UInt64 = 0
     }
 
@@ -75,7 +77,11 @@ package struct MemoryEngine: Sendable {
 
     /// What a node learns from this disk before its first input.
     package var recovered: RecoveredState {
-        RecoveredState(counterFloor: self.ceiling, members: self.members, hints: self.totals.hints.backlogs)
+        var state = RecoveredState(
+            counterFloor: self.ceiling, members: self.members, hints: self.totals.hints.backlogs)
+        state.holdsObjects = self.totals.objects.keys + self.totals.objects.tombstones > 0
+        state.trees = self.trees
+        return state
     }
 
     // MARK: - For checkers
@@ -151,6 +157,10 @@ package struct MemoryEngine: Sendable {
             return self.change(RecordPlace(name), &changes) {
                 RecordRules.collect($0, expiredBefore: moment, name: name)
             }
+        case .checkpoint(_, let trees):
+            changes.trees = trees
+            changes.writes += 1
+            return .kept
         case .hint(_, let hint): return self.outcome(of: hint, &changes)
         case .list(_, let range): return .listed(self.list(range))
         case .lease(_, let ceiling):
@@ -251,6 +261,7 @@ package struct MemoryEngine: Sendable {
             self.stagedTotals.hints.replace(target, old: old, new: new, at: wall)
         } else {
             self.stagedTotals.objects.replace(current, with: record)
+            changes.trees = []
         }
         changes.records.append((place, value))
         changes.writes += 1
@@ -272,6 +283,7 @@ package struct MemoryEngine: Sendable {
             for (place, value) in batch.records { self.durable[place] = value }
             if let ceiling = batch.ceiling { self.ceiling = max(self.ceiling, ceiling) }
             if let members = batch.members { self.members = members }
+            if let trees = batch.trees { self.trees = trees }
             self.totals = batch.totalsAfter
             self.figures.committedWrites += batch.writes
         }

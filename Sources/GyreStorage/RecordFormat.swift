@@ -80,6 +80,8 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case owner = 0x03
     /// What is kept for other nodes, as `HintTotals.body`.
     case hintTotals = 0x04
+    /// How many checkpoints of hash trees are kept, 4 bytes, big-endian; taken away by the first change of an object after them.
+    case checkpoint = 0x05
     /// The members last known.
     case members = 0x11
 

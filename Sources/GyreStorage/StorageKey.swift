@@ -10,6 +10,8 @@ package enum StorageTable: UInt8, Sendable {
     case objects = 0x01
     /// One record a target and object: what another node is owed.
     case hints = 0x02
+    /// One record a partition: the checkpoint of its hash tree.
+    case trees = 0x03
 }
 
 /// Where a record lies in the store: table, token (8 bytes, big-endian), bucket length (1 byte), bucket, key.
@@ -60,6 +62,14 @@ package enum StorageKey {
         var buffer = ByteBuffer()
         buffer.writeInteger(StorageTable.objects.rawValue)
         buffer.writeInteger(token.rawValue)
+        return buffer
+    }
+
+    /// Where the checkpoint number `number` of a hash tree is kept: table, number (4 bytes, big-endian).
+    package static func checkpoint(_ number: UInt32) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.writeInteger(StorageTable.trees.rawValue)
+        buffer.writeInteger(number)
         return buffer
     }
 

@@ -64,6 +64,8 @@ package enum StorageRequest: Sendable {
     case keep(StorageTag, document: Document, ByteBuffer)
     /// Asks for figures. Reply: `figures`.
     case figures(StorageTag)
+    /// Keeps the checkpoints of hash trees, at most one a partition, until the next change of an object. Reply: `kept`.
+    case checkpoint(StorageTag, trees: [ByteBuffer])
     /// Work on the hints kept for another node; replies as `HintRequest` says.
     indirect case hint(StorageTag, HintRequest)
     /// Lists objects in storage order. Reply: `listed`.
@@ -84,7 +86,7 @@ package enum StorageRequest: Sendable {
         switch self {
         case .read(let tag, _, _), .update(let tag, _, _), .merge(let tag, _, _), .heal(let tag, _, _),
             .lease(let tag, _), .keep(let tag, _, _), .figures(let tag), .hint(let tag, _), .list(let tag, _),
-            .collect(let tag, _, _):
+            .collect(let tag, _, _), .checkpoint(let tag, _):
             tag
         }
     }
@@ -93,7 +95,7 @@ package enum StorageRequest: Sendable {
     package var isRead: Bool {
         switch self {
         case .read, .figures: true
-        case .update, .merge, .heal, .lease, .keep, .collect: false
+        case .update, .merge, .heal, .lease, .keep, .collect, .checkpoint: false
         case .hint(_, let request): request.isRead
         case .list(_, let range): !range.isOrdered
         }
@@ -191,6 +193,10 @@ package struct RecoveredState: Sendable {
     package var members: ByteBuffer?
     /// The hints found, by target.
     package var hints: [HintBacklog] = []
+    /// Whether there are objects or tombstones.
+    package var holdsObjects = false
+    /// Checkpoints of hash trees, when no object was changed after them.
+    package var trees: [ByteBuffer] = []
 
     /// What a new directory holds.
     package init(counterFloor: UInt64 = 1, members: ByteBuffer? = nil, hints: [HintBacklog] = []) {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Glibc
+import GyreBase
 import GyreServer
 import Logging
 import ServiceLifecycle
@@ -31,6 +32,13 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "R, the replicas that a read asks. Default 2.") var reads: Int?
     @Option(help: "W, the replicas that must have a write on disk. Default 2.") var writes: Int?
     @Option(help: "When a write counts as on disk: always, interval or none. Default always.") var durability: String?
+    @Option(help: "How often each partition is compared with its other owners, or off. Default 10m.")
+    var antiEntropy: String?
+    @Option(help: "How long one pass of reading everything through takes. Default 24h.") var scrub: String?
+    @Option(help: "Bytes of hints kept for other nodes, at most; more are refused. Default 1073741824.")
+    var hints: Int?
+    @Option(help: "Whether healthy nodes stand in for owners that cannot be reached: on or off. Default on.")
+    var sloppy: String?
     @Option(help: "HOST:PORT of the HTTP interface; not in this version.") var http: String?
     @Option(help: "HOST:PORT of the Redis interface; not in this version.") var resp: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
@@ -113,6 +121,7 @@ struct ServeCommand: AsyncParsableCommand {
             }
             options.durability = durability
         }
+        try self.readHealing(settings, into: &options)
         var level = Logger.Level.info
         if let text = try settings.text(self.logLevel, "log-level") {
             guard let known = Logger.Level(rawValue: text) else {
@@ -122,5 +131,28 @@ struct ServeCommand: AsyncParsableCommand {
         }
         do throws(ServerError) { try options.validate() } catch { throw Self.failure(error) }
         return (options, level)
+    }
+
+    private func readHealing(_ settings: ServeSettings, into options: inout ServerOptions) throws {
+        if let interval = try settings.duration(self.antiEntropy, "anti-entropy", mayBeOff: true) {
+            options.antiEntropyInterval = interval.map(Self.span)
+        }
+        if let period = try settings.duration(self.scrub, "scrub", mayBeOff: false), let period {
+            options.scrubPeriod = Self.span(period)
+        }
+        if let bytes = try settings.integer(self.hints, "hints") {
+            guard bytes >= 0 else { throw CommandFailure(.usage, "hints must be a number of bytes, not \(bytes)") }
+            options.hintBytesMax = UInt64(bytes)
+        }
+        switch try settings.text(self.sloppy, "sloppy") {
+        case nil, "on": break
+        case "off": options.isSloppy = false
+        case let text?: throw CommandFailure(.usage, "sloppy must be on or off, not '\(text)'")
+        }
+    }
+
+    private static func span(_ duration: Duration) -> TimeSpan {
+        let (seconds, attoseconds) = duration.components
+        return TimeSpan(nanoseconds: seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
     }
 }

@@ -9,7 +9,7 @@ struct ServeSettings {
     /// Every name that a configuration file may contain.
     private static let names: Set<String> = [
         "name", "data", "listen", "advertise", "seed", "cluster", "zone", "weight", "partitions", "replicas", "reads",
-        "writes", "durability", "http", "resp", "log-level",
+        "writes", "durability", "http", "resp", "log-level", "anti-entropy", "scrub", "hints", "sloppy",
     ]
 
     private let reader: ConfigReader
@@ -47,6 +47,17 @@ struct ServeSettings {
             throw CommandFailure(.usage, "\(name) must be a whole number, not '\(text)'")
         }
         return value
+    }
+
+    /// A setting's length of time; nil inside for `off`, where that is allowed.
+    func duration(_ flag: String?, _ name: String, mayBeOff: Bool) throws -> Duration?? {
+        guard let text = try self.text(flag, name) else { return nil }
+        if mayBeOff, text == "off" { return .some(nil) }
+        guard let time = TimeText(argument: text) else {
+            let off = mayBeOff ? ", or off" : ""
+            throw CommandFailure(.usage, "\(name) must be a time such as 10m\(off), not '\(text)'")
+        }
+        return time.duration
     }
 
     /// A setting's address.

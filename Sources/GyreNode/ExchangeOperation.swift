@@ -1,0 +1,108 @@
+package import GyreBase
+import GyreMerkle
+import GyreMessages
+import NIOCore
+
+/// How partitions are compared with other owners.
+package struct ExchangeOptions: Sendable {
+    /// Each partition is compared with each other owner about this often.
+    package var interval = TimeSpan.seconds(600)
+    /// Exchanges that this node leads at once by itself.
+    package var backgroundMax = 2
+    /// Exchanges that this node leads at once for a repair.
+    package var repairMax = 8
+    /// Exchanges of other nodes answered at once; more are told to come later.
+    package var servedMax = 64
+    /// How long an answer may take.
+    package var timeout = TimeSpan.seconds(5)
+    /// Bytes sent and received for exchanges in a second.
+    package var bytesPerSecond: Int64 = 64 << 20
+    /// Records of one message, and their bytes; one record always fits.
+    package var batchMax = 256
+    /// See `batchMax`.
+    package var batchBytesMax = 1 << 20
+    /// Exchanges pause while clients wait longer than this on average.
+    package var yieldAbove = TimeSpan.milliseconds(50)
+    /// How long a repair waits for trees that are still being built.
+    package var buildPatience = TimeSpan.seconds(120)
+
+    /// The defaults.
+    package init() {}
+}
+
+/// A comparison of one partition with one other owner, led by this node.
+struct ExchangeOperation {
+    let peer: NodeID
+    let partition: Int
+    /// The repair that wants it; nil for the rounds that nobody asks for.
+    let repair: UInt64?
+    /// Count and change nothing.
+    let isDry: Bool
+    /// Only objects of this bucket are dealt with.
+    let bucket: ByteBuffer?
+    var machine: ExchangeMachine
+    /// The number of the question that is not answered yet.
+    var step: UInt32 = 0
+    var isAsking = false
+    /// The inners whose leaves were asked for.
+    var leavesAsked: UInt32 = 0
+    var deadline: Instant
+    /// A listing that waits until clients are served well again or bytes may be sent again.
+    var held: (own: Listing?, peer: Listing?)?
+
+    /// Objects that differ, of the page being dealt with: to be fetched, and to be sent.
+    var pull: [ObjectName] = []
+    var push: [ObjectName] = []
+    /// Of those fetched, the ones that both sides have.
+    var reconcile: Set<ObjectName> = []
+    /// What was asked for by the question under way.
+    var asked: [ObjectName] = []
+    /// Records read and not sent yet.
+    var batch: [NamedRecord] = []
+    /// Storage requests not answered yet.
+    var pending = 0
+
+    var keysDiffering: UInt64 = 0
+    var keysRepaired: UInt64 = 0
+    var bytes: UInt64 = 0
+}
+
+/// A question of another node's exchange that takes several looks at the disk.
+struct ServedExchange {
+    let from: NodeID
+    let tag: UInt64
+    let step: UInt32
+    var pending: Int
+    /// By place in the question.
+    var records: [NamedRecord]
+    var merged: UInt32 = 0
+    let isMerge: Bool
+}
+
+extension ExchangeQuestion {
+    /// About as many bytes as the question takes on the wire.
+    var bytes: Int {
+        switch self {
+        case .root, .leaves, .suspect: 45
+        case .keys(_, _, let after): 55 + (after?.wireBytes ?? 0)
+        case .records(let names): names.reduce(40) { $0 + $1.wireBytes }
+        case .merge(let records): records.reduce(40) { $0 + $1.name.wireBytes + $1.record.readableBytes + 3 }
+        }
+    }
+}
+
+extension ExchangeAnswer {
+    /// About as many bytes as the answer takes on the wire.
+    var bytes: Int {
+        switch self {
+        case .same, .notReady, .overloaded, .merged: 33
+        case .inners(let words), .leaves(let words): 34 + 8 * words.count
+        case .keys(let entries, _): entries.reduce(35) { $0 + $1.name.wireBytes + 8 }
+        case .records(let records): records.reduce(34) { $0 + $1.name.wireBytes + $1.record.readableBytes + 3 }
+        }
+    }
+}
+
+extension ObjectName {
+    fileprivate var wireBytes: Int { 3 + self.bucket.readableBytes + self.key.readableBytes }
+}

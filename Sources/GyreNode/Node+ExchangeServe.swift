@@ -1,0 +1,135 @@
+import GyreBase
+import GyreMerkle
+import GyreMessages
+import GyreStorage
+import NIOCore
+
+/// Anti-entropy, the side that is asked.
+extension Node {
+    /// Another owner of a partition asks a question of its exchange.
+    mutating func onExchange(
+        from node: NodeID, _ tag: UInt64, _ step: UInt32, _ partition: Int, _ question: ExchangeQuestion, at now: Now,
+        into effects: inout [NodeEffect]
+    ) {
+        func answer(_ answer: ExchangeAnswer, _ effects: inout [NodeEffect]) {
+            effects.append(.send(node, .exchanged(tag: tag, step: step, answer)))
+        }
+        let forest = self.trees.forest
+        switch question {
+        case .root(let root):
+            switch forest.answer(root: root, of: partition) {
+            case .same: answer(.same, &effects)
+            case .inners(let words): answer(.inners(words), &effects)
+            case .notReady: answer(.notReady, &effects)
+            }
+        case .leaves(let mask):
+            guard let groups = forest.leaves(of: partition, mask: mask) else { return answer(.notReady, &effects) }
+            answer(.leaves(groups.flatMap(\.leaves)), &effects)
+        case .suspect(let leaf):
+            guard partition < forest.shape.partitionCount, leaf < MerkleShape.leavesPerPartition else { return }
+            self.trees.suspect(LeafID(partition: partition, leaf: Int(leaf)))
+        case .keys, .records, .merge:
+            guard self.inFlight < self.options.inFlightMax, self.served.count < self.options.exchange.servedMax else {
+                self.counters.overloaded += 1
+                return answer(.overloaded, &effects)
+            }
+            self.serve(question, from: node, tag, step, into: &effects)
+        }
+    }
+
+    private mutating func serve(
+        _ question: ExchangeQuestion, from node: NodeID, _ tag: UInt64, _ step: UInt32,
+        into effects: inout [NodeEffect]
+    ) {
+        switch question {
+        case .keys(let first, let last, let after):
+            let work = self.replicas.insert(.servedList(from: node, tag: tag, step: step))
+            var range = ObjectRange(first: first, last: last)
+            range.after = after
+            range.countMax = ExchangeMachine.pageMaxDefault
+            effects.append(.store(.list(StorageTag(rawValue: work), range)))
+        case .records(let names):
+            guard !names.isEmpty else { return }
+            let served = self.served.insert(
+                ServedExchange(
+                    from: node, tag: tag, step: step, pending: names.count,
+                    records: names.map { NamedRecord(name: $0, record: ByteBuffer()) }, isMerge: false))
+            for (place, name) in names.enumerated() {
+                let work = self.replicas.insert(.servedRead(served, place: place))
+                effects.append(.store(.read(StorageTag(rawValue: work), name, .record)))
+            }
+        case .merge(let records):
+            guard !records.isEmpty else { return }
+            let served = self.served.insert(
+                ServedExchange(from: node, tag: tag, step: step, pending: records.count, records: [], isMerge: true))
+            for entry in records {
+                let work = self.replicas.insert(.servedMerge(served, entry.name))
+                effects.append(.store(.merge(StorageTag(rawValue: work), entry.name, record: entry.record)))
+            }
+        case .root, .leaves, .suspect: break
+        }
+    }
+
+    /// The disk has listed a page for another node.
+    mutating func onServedList(
+        from node: NodeID, _ tag: UInt64, _ step: UInt32, _ outcome: StorageOutcome, at now: Now,
+        into effects: inout [NodeEffect]
+    ) {
+        guard case .listed(let page) = outcome else { return }
+        let entries = self.soundEntries(of: page, at: now, into: &effects)
+        let answer = ExchangeAnswer.keys(entries, isComplete: page.isComplete || entries.isEmpty)
+        effects.append(.send(node, .exchanged(tag: tag, step: step, answer)))
+    }
+
+    /// The disk has read one of the records that another node asked for.
+    mutating func onServedRead(
+        _ served: UInt64, place: Int, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        guard let index = self.served.index(of: served) else { return }
+        let name = self.served[index].records[place].name
+        switch outcome {
+        case .record(let record, _):
+            self.served[index].records[place] = NamedRecord(name: name, record: record)
+        case .refused: self.beginHeal(name, at: now, into: &effects)
+        default: break
+        }
+        self.endServed(index, into: &effects)
+    }
+
+    /// The disk has merged one of the records that another node sent.
+    mutating func onServedMerge(
+        _ served: UInt64, _ name: ObjectName, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        var isDurable = false
+        switch outcome {
+        case .merged(_, let clash, let change):
+            isDurable = true
+            self.noteChange(change, of: name)
+            if clash { effects.append(.event(.dotClash(name.token))) }
+        case .refused(.corrupt): self.beginHeal(name, at: now, into: &effects)
+        default: self.counters.malformedMessages += 1
+        }
+        guard let index = self.served.index(of: served) else { return }
+        if isDurable { self.served[index].merged += 1 }
+        self.endServed(index, into: &effects)
+    }
+
+    /// Answers when the disk has nothing more to say.
+    private mutating func endServed(_ index: Int, into effects: inout [NodeEffect]) {
+        self.served[index].pending -= 1
+        guard self.served[index].pending == 0 else { return }
+        let served = self.served.remove(index)
+        let answer: ExchangeAnswer
+        if served.isMerge {
+            answer = .merged(count: served.merged)
+        } else {
+            var bytes = 0
+            let fitting = served.records.prefix { entry in
+                defer { bytes += entry.bytes }
+                return bytes < self.options.exchange.batchBytesMax
+            }
+            answer = .records(Array(fitting))
+        }
+        effects.append(.send(served.from, .exchanged(tag: served.tag, step: served.step, answer)))
+    }
+}

@@ -1,0 +1,220 @@
+import GyreBase
+import GyreMerkle
+import GyreMessages
+import GyreRing
+import NIOCore
+
+/// When partitions are compared: by rounds that nobody asks for, and by repairs that an operator asks for.
+extension Node {
+    /// Of two owners of a partition one leads their exchange, so that they do not meet in the middle.
+    private func leads(_ partition: Int, against peer: NodeID) -> Bool {
+        partition.isMultiple(of: 2) == (self.me < peer)
+    }
+
+    /// The other owners of a partition with whom this node leads the exchange; none unless it is an owner itself.
+    private func peersLed(_ partition: Int) -> [NodeID] {
+        guard !self.ring.members.isEmpty else { return [] }
+        let owners = self.ring.owners(of: PartitionID(index: partition))
+        guard owners.contains(self.me) else { return [] }
+        return owners.filter { $0 != self.me && self.leads(partition, against: $0) }
+    }
+
+    /// Begins the next exchanges of the rounds that are always going on.
+    mutating func continueRounds(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
+        guard self.trees.options.isOn, now.instant >= self.roundAt, !self.ring.members.isEmpty, !self.draining else {
+            return
+        }
+        let partitions = self.options.partitionCount
+        if self.roundAt == .start {
+            // Nodes that start together do not compare together.
+            self.roundPartition = Int(random.below(UInt64(partitions)))
+        }
+        let pause = self.options.exchange.interval.nanoseconds / Int64(partitions)
+        // Between half and one and a half of the pause, which on average is the pause.
+        let jittered = pause / 2 + random.within(0...max(0, pause))
+        self.roundAt = now.instant.advanced(by: TimeSpan(nanoseconds: max(1, jittered)))
+        guard self.exchanges.count < self.options.exchange.backgroundMax, !self.mustYield else { return }
+        let partition = self.roundPartition
+        self.roundPartition = (partition + 1) % partitions
+        for peer in self.peersLed(partition) where self.isReachable(peer) {
+            _ = self.beginExchange(partition, with: peer, repair: nil, at: now, into: &effects)
+        }
+    }
+
+    // MARK: - Repairs
+
+    /// A client starts a repair on this node.
+    mutating func startRepair(
+        _ request: RepairRequest, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        if let partition = request.partition, Int(partition) >= self.options.partitionCount {
+            let reason = "partition \(partition) is none of 0 to \(self.options.partitionCount - 1)"
+            return self.answer(target, .failed(.badRequest(reason)), into: &effects)
+        }
+        if let node = request.node, !self.ring.members.contains(where: { $0.node == node }) {
+            return self.answer(target, .failed(.badRequest("\(node) is no member with ranges")), into: &effects)
+        }
+        guard self.trees.options.isOn else {
+            return self.answer(target, .failed(.badRequest("this node keeps no trees")), into: &effects)
+        }
+        if !self.repairRuns.contains(where: { $0.request.id == request.id }) {
+            if self.repairRuns.count >= RepairRun.runsMax { self.repairRuns.removeFirst() }
+            let parts = self.ring.members.map { (node: $0.node, counts: RepairCounts(), isOver: false) }
+            self.repairRuns.append(RepairRun(request: request, parts: parts, began: now.instant))
+            for member in self.ring.members where member.node != self.me {
+                effects.append(.send(member.node, .repair(.start(request))))
+            }
+            self.joinRepair(request, for: self.me, at: now, into: &effects)
+        }
+        self.answerRepair(request.id, target, into: &effects)
+    }
+
+    /// Tells a client how far a repair is.
+    func answerRepair(_ id: UInt64, _ target: ReplyTarget, into effects: inout [NodeEffect]) {
+        guard let run = self.repairRuns.first(where: { $0.request.id == id }) else {
+            let reason = "no repair of that id was started on this node, or it was forgotten"
+            return self.answer(target, .failed(.badRequest(reason)), into: &effects)
+        }
+        let silent = run.parts.filter { !$0.isOver && !self.isReachable($0.node) }.map(\.node)
+        let isOver = run.parts.allSatisfy { $0.isOver || !self.isReachable($0.node) }
+        self.answer(target, .repairing(run.counts, isOver: isOver, silent: silent), into: &effects)
+    }
+
+    /// A client stops a repair.
+    mutating func cancelRepair(_ id: UInt64, _ target: ReplyTarget, into effects: inout [NodeEffect]) {
+        for member in self.ring.members where member.node != self.me {
+            effects.append(.send(member.node, .repair(.cancel(id: id))))
+        }
+        self.leaveRepair(id)
+        self.answerRepair(id, target, into: &effects)
+    }
+
+    /// Another node says something about a repair.
+    mutating func onRepair(
+        from node: NodeID, _ message: RepairMessage, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        switch message {
+        case .start(let request): self.joinRepair(request, for: node, at: now, into: &effects)
+        case .cancel(let id): self.leaveRepair(id)
+        case .counts(let id, let counts, let isOver):
+            guard let run = self.repairRuns.firstIndex(where: { $0.request.id == id }),
+                let part = self.repairRuns[run].parts.firstIndex(where: { $0.node == node })
+            else { return }
+            self.repairRuns[run].parts[part] = (node, counts, isOver)
+        }
+    }
+
+    private mutating func joinRepair(
+        _ request: RepairRequest, for coordinator: NodeID, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        guard !self.repairParts.contains(where: { $0.request.id == request.id }),
+            self.repairParts.count < RepairRun.runsMax
+        else { return }
+        var part = RepairPart(
+            request: request, coordinator: coordinator, pairs: [],
+            patientUntil: now.instant.advanced(by: self.options.exchange.buildPatience))
+        let wanted = request.partition.map { Int($0)..<Int($0) + 1 } ?? 0..<self.options.partitionCount
+        for partition in wanted.clamped(to: 0..<self.options.partitionCount).reversed() {
+            for peer in self.peersLed(partition) where request.node.map({ $0 == self.me || $0 == peer }) ?? true {
+                part.pairs.append((partition, peer))
+            }
+        }
+        part.counts.planned = UInt64(part.pairs.count)
+        part.counts.rootsBefore = self.sumOfRoots
+        self.repairParts.append(part)
+        self.continueRepairs(at: now, into: &effects)
+    }
+
+    private mutating func leaveRepair(_ id: UInt64) {
+        guard let index = self.repairParts.firstIndex(where: { $0.request.id == id }) else { return }
+        self.repairParts[index].counts.planned -= UInt64(self.repairParts[index].pairs.count)
+        self.repairParts[index].pairs = []
+    }
+
+    /// The roots of all owned partitions in one number: equal before and after when nothing changed.
+    private var sumOfRoots: UInt64 {
+        var sum: UInt64 = 0
+        for partition in 0..<self.options.partitionCount {
+            sum = sum &+ StableHash.xxh3(self.trees.forest.root(of: partition) ?? 0, seed: UInt64(partition))
+        }
+        return sum
+    }
+
+    /// Begins comparisons of repairs as far as their limit allows, and reports.
+    mutating func continueRepairs(at now: Now, into effects: inout [NodeEffect]) {
+        guard !self.repairParts.isEmpty else { return }
+        for index in self.repairParts.indices {
+            self.beginPairs(of: index, at: now, into: &effects)
+            self.report(index, at: now, into: &effects)
+        }
+        self.repairParts.removeAll { $0.isOver }
+    }
+
+    private mutating func beginPairs(of index: Int, at now: Now, into effects: inout [NodeEffect]) {
+        guard now.instant >= self.repairParts[index].retryAt, !self.draining else { return }
+        while self.repairParts[index].active < self.options.exchange.repairMax, !self.mustYield,
+            let pair = self.repairParts[index].pairs.popLast()
+        {
+            let request = self.repairParts[index].request
+            if !self.isReachable(pair.peer) {
+                self.repairParts[index].counts.failed += 1
+            } else if self.beginExchange(pair.partition, with: pair.peer, repair: request, at: now, into: &effects) {
+                self.repairParts[index].active += 1
+            } else {
+                return self.postpone(index, pair, at: now)
+            }
+        }
+    }
+
+    /// A tree is not built yet: the comparison is tried again later, as long as patience lasts.
+    private mutating func postpone(_ index: Int, _ pair: (partition: Int, peer: NodeID), at now: Now) {
+        if now.instant < self.repairParts[index].patientUntil {
+            self.repairParts[index].pairs.insert(pair, at: 0)
+            self.repairParts[index].retryAt = now.instant.advanced(by: .milliseconds(200))
+        } else {
+            self.repairParts[index].counts.failed += 1
+        }
+    }
+
+    private mutating func report(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
+        let isOver = self.repairParts[index].isOver
+        guard isOver || now.instant >= self.repairParts[index].reportAt else { return }
+        self.repairParts[index].reportAt = now.instant.advanced(by: .milliseconds(200))
+        if isOver { self.repairParts[index].counts.rootsAfter = self.sumOfRoots }
+        let part = self.repairParts[index]
+        let message = RepairMessage.counts(id: part.request.id, part.counts, isOver: isOver)
+        if part.coordinator == self.me {
+            self.onRepair(from: self.me, message, at: now, into: &effects)
+        } else {
+            effects.append(.send(part.coordinator, .repair(message)))
+        }
+    }
+
+    /// An exchange is over, however it ended.
+    mutating func onExchangeOver(
+        _ operation: ExchangeOperation, inSync: Bool, failure: ExchangeFailure?, at now: Now,
+        into effects: inout [NodeEffect]
+    ) {
+        guard let id = operation.repair,
+            let index = self.repairParts.firstIndex(where: { $0.request.id == id })
+        else { return }
+        self.repairParts[index].active -= 1
+        self.repairParts[index].counts.keysDiffering += operation.keysDiffering
+        self.repairParts[index].counts.keysRepaired += operation.keysRepaired
+        self.repairParts[index].counts.bytesSent += operation.bytes
+        switch failure {
+        case nil:
+            self.repairParts[index].counts.compared += 1
+            if inSync { self.repairParts[index].counts.inSync += 1 }
+        case .notReady: self.postpone(index, (operation.partition, operation.peer), at: now)
+        default:
+            // What was settled stays settled; another attempt goes on from there.
+            if self.isReachable(operation.peer) {
+                self.postpone(index, (operation.partition, operation.peer), at: now)
+            } else {
+                self.repairParts[index].counts.failed += 1
+            }
+        }
+        self.continueRepairs(at: now, into: &effects)
+    }
+}

@@ -1,0 +1,40 @@
+import GyreBase
+import GyreMessages
+
+/// One node's part of a repair: the comparisons that it leads.
+struct RepairPart {
+    let request: RepairRequest
+    /// Who wants to hear how far it is.
+    let coordinator: NodeID
+    /// Comparisons not begun yet, last first.
+    var pairs: [(partition: Int, peer: NodeID)]
+    /// Comparisons under way.
+    var active = 0
+    var counts = RepairCounts()
+    /// Trees that are still being built are waited for until then.
+    let patientUntil: Instant
+    /// Nothing is begun before this, after a tree was found unbuilt.
+    var retryAt = Instant.start
+    /// When the coordinator is told next.
+    var reportAt = Instant.start
+
+    /// Whether nothing is left to do.
+    var isOver: Bool { self.pairs.isEmpty && self.active == 0 }
+}
+
+/// A repair as the node knows it that it was started on.
+struct RepairRun {
+    /// The most repairs remembered.
+    static let runsMax = 16
+
+    let request: RepairRequest
+    /// By node: how far its part is.
+    var parts: [(node: NodeID, counts: RepairCounts, isOver: Bool)]
+    /// When it was started.
+    let began: Instant
+
+    /// All parts together.
+    var counts: RepairCounts {
+        self.parts.reduce(into: RepairCounts()) { $0.add($1.counts) }
+    }
+}
