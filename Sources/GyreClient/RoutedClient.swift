@@ -101,8 +101,9 @@ package final class RoutedClient {
             self.deadline = deadline
             self.completion = completion
             switch request {
-            case .put, .delete: self.isRead = false
-            case .get, .status, .locate: self.isRead = true
+            // A change of a bucket that is done twice is the same change.
+            case .put, .delete, .bucketSet: self.isRead = false
+            case .get, .status, .locate, .bucketList, .bucketShow: self.isRead = true
             }
         }
 

@@ -179,6 +179,7 @@ package final class LevelDBEngine: Sendable {
             state.counterFloor = max(1, ceiling)
         }
         state.members = try self.body(.members, database, "the members")
+        state.buckets = try self.body(.buckets, database, "the bucket properties")
         return state
     }
 

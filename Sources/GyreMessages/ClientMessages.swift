@@ -128,6 +128,12 @@ package enum ClientRequest: Hashable, Sendable {
     case status
     /// Where an object lies.
     indirect case locate(ObjectName)
+    /// All buckets that have properties.
+    case bucketList
+    /// The properties of one bucket, set or not.
+    indirect case bucketShow(BucketName)
+    /// Change properties of one bucket: 1 to `BucketChange.countMax` changes, in order.
+    indirect case bucketSet(BucketName, [BucketChange])
 
     /// The object concerned, if there is one.
     package var name: ObjectName? {
@@ -136,7 +142,7 @@ package enum ClientRequest: Hashable, Sendable {
         case .get(let get): get.name
         case .delete(let delete): delete.name
         case .locate(let name): name
-        case .status: nil
+        case .status, .bucketList, .bucketShow, .bucketSet: nil
         }
     }
 }
@@ -261,6 +267,8 @@ package enum ClientResponse: Hashable, Sendable {
     indirect case status(StatusReport)
     /// The answer to `locate`.
     indirect case location(LocationReport)
+    /// The answer to `bucketList`, `bucketShow` (one bucket) and `bucketSet` (the one bucket, as it is durable now).
+    indirect case buckets(BucketReport)
     /// It did not succeed.
     case failed(Failure)
 }

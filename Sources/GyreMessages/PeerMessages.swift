@@ -47,6 +47,8 @@ package enum PeerMessage: Hashable, Sendable {
     case forwarded(tag: UInt64, ClientResponse)
     /// Gossip and probes.
     case membership(MembershipMessage)
+    /// What buckets do differently.
+    case buckets(BucketMessage)
 }
 
 /// The first frame of every connection, from the side that dialled.

@@ -57,6 +57,8 @@ extension Node {
             guard case .merged = outcome else { return }
             self.counters.healed += 1
             effects.append(.event(.healed(name.token)))
+        case .bucketSet(let target, let record): self.onBucketsKept((target, record), into: &effects)
+        case .bucketsLearned: self.onBucketsKept(nil, into: &effects)
         }
     }
 

@@ -23,6 +23,8 @@ extension Node {
             let report = LocationReport(
                 token: name.token, partition: UInt32(partition.index), owners: Array(self.ring.owners(of: partition)))
             return self.answer(target, .location(report), into: &effects)
+        case .bucketList, .bucketShow, .bucketSet:
+            return self.onBucketRequest(request, target, into: &effects)
         case .put, .get, .delete:
             break
         }
@@ -58,7 +60,7 @@ extension Node {
             self.beginWrite(
                 request, delete.id, target, owners: owners, ownSlot: ownSlot, needed: needed, deadline: deadline,
                 at: now, into: &effects)
-        case .status, .locate:
+        case .status, .locate, .bucketList, .bucketShow, .bucketSet:
             break
         }
     }
@@ -105,7 +107,7 @@ extension Node {
             }
             return self.refusal(of: put.seen)
         case .delete(let delete): return self.refusal(of: delete.seen)
-        case .get, .status, .locate: return nil
+        case .get, .status, .locate, .bucketList, .bucketShow, .bucketSet: return nil
         }
     }
 
@@ -121,17 +123,25 @@ extension Node {
         return nil
     }
 
-    /// How many replicas the operation asks for, or nil when the number is not one of 1 to N.
+    /// How many replicas the operation asks for, or nil when the number is not one of 1 to N. What the request leaves open
+    /// is its bucket's choice, then the node's.
     func needed(by request: ClientRequest) -> Int? {
         let quorum = self.options.quorum
+        guard let name = request.name else { return 1 }
+        let bucket = self.buckets.table.properties(of: name.bucket)
         switch request {
         case .get(let get):
-            return self.size(get.reads, get.primaryReads, standard: quorum.reads)
+            let reads = get.reads.filled(by: bucket?.reads, replicas: quorum.replicas)
+            let primaries = get.primaryReads.filled(by: bucket?.primaryReads, replicas: quorum.replicas)
+            return self.size(reads, primaries, standard: quorum.reads)
         case .put(let put):
-            return self.size(put.writes, put.primaryWrites, standard: quorum.writes)
+            let writes = put.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
+            let primaries = put.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
+            return self.size(writes, primaries, standard: quorum.writes)
         case .delete(let delete):
-            return self.size(delete.writes, .standard, standard: quorum.writes)
-        case .status, .locate:
+            let writes = delete.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
+            return self.size(writes, .standard, standard: quorum.writes)
+        case .status, .locate, .bucketList, .bucketShow, .bucketSet:
             return 1
         }
     }

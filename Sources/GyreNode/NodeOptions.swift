@@ -48,6 +48,8 @@ package struct NodeOptions: Sendable {
     package var healsMax = 64
     /// How long one attempt to heal waits for all other replicas.
     package var healTimeout = TimeSpan.seconds(2)
+    /// How often one random peer is told the hash of the bucket properties.
+    package var bucketGossipInterval = TimeSpan.seconds(10)
     /// How members find each other and notice failures.
     package var membership = MembershipOptions()
 

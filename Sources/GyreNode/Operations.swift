@@ -67,6 +67,10 @@ enum ReplicaOperation {
     case figures(ReplyTarget)
     case lease
     case heal(ObjectName)
+    /// A client's change of a bucket on its way to the disk.
+    case bucketSet(ReplyTarget, BucketRecord)
+    /// What peers told about buckets, on its way to the disk.
+    case bucketsLearned
 }
 
 /// A corrupt record being fetched from every other owner.

@@ -10,7 +10,7 @@ enum OperationLabel: Int, CaseIterable {
         case .put: self = .put
         case .get: self = .get
         case .delete: self = .delete
-        case .status, .locate: self = .other
+        case .status, .locate, .bucketList, .bucketShow, .bucketSet: self = .other
         }
     }
 
@@ -31,7 +31,7 @@ enum OutcomeLabel: Int, CaseIterable {
 
     init(_ response: ClientResponse) {
         switch response {
-        case .stored, .found, .status, .location: self = .done
+        case .stored, .found, .status, .location, .buckets: self = .done
         case .notFound: self = .notFound
         case .failed(let failure):
             switch failure {

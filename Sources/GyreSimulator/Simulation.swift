@@ -60,6 +60,7 @@ extension SimWorld {
         try self.heal()
         try self.run(until: self.queue.now.advanced(by: .seconds(8)))
         try self.awaitAgreement("after all faults")
+        if self.plan.setsBuckets { try self.convergeBuckets() }
         for _ in 0..<Simulation.roundsMax {
             try self.readEverything()
             if self.firstDifference() == nil { break }

@@ -150,6 +150,8 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case dotLost
     /// A wall clock jumped back.
     case clockJumpedBack
+    /// A client changed a bucket and was told so.
+    case bucketSet
 
     /// In the order of their names.
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }

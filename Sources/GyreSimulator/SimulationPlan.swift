@@ -31,6 +31,8 @@ struct SimulationPlan: Sendable {
     var getPercent: UInt64 = 40
     /// Of 100 operations, how many are deletes.
     var deletePercent: UInt64 = 8
+    /// Whether clients change properties of buckets now and then.
+    var setsBuckets = false
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
@@ -71,5 +73,6 @@ struct SimulationPlan: Sendable {
         let faults = self.faults.isEmpty ? "none" : self.faults.map(\.rawValue).joined(separator: ",")
         return "nodes=\(self.nodeCount) n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
             + "partitions=\(self.partitionCount) clients=\(self.clientCount) keys=\(self.keyCount) faults=\(faults)"
+            + (self.setsBuckets ? " buckets" : "")
     }
 }

@@ -10,6 +10,7 @@ package struct MemoryEngine: Sendable {
     private var durable: [ObjectName: ByteBuffer] = [:]
     private var ceiling: UInt64 = 1
     private var members: ByteBuffer?
+    private var buckets: ByteBuffer?
     private var counts = ObjectCounts()
 
     /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each object in them.
@@ -24,6 +25,7 @@ package struct MemoryEngine: Sendable {
         var records: [(name: ObjectName, value: ByteBuffer)] = []
         var ceiling: UInt64?
         var members: ByteBuffer?
+        var buckets: ByteBuffer?
         var countsAfter = ObjectCounts()
         var writes: UInt64 = 0
     }
@@ -66,7 +68,9 @@ package struct MemoryEngine: Sendable {
     }
 
     /// What a node learns from this disk before its first input.
-    package var recovered: RecoveredState { RecoveredState(counterFloor: self.ceiling, members: self.members) }
+    package var recovered: RecoveredState {
+        RecoveredState(counterFloor: self.ceiling, members: self.members, buckets: self.buckets)
+    }
 
     // MARK: - For checkers
 
@@ -126,8 +130,11 @@ package struct MemoryEngine: Sendable {
             changes.ceiling = max(changes.ceiling ?? 0, ceiling)
             changes.writes += 1
             return .leased(ceiling: ceiling)
-        case .keep(_, .members, let body):
-            changes.members = body
+        case .keep(_, let document, let body):
+            switch document {
+            case .members: changes.members = body
+            case .buckets: changes.buckets = body
+            }
             changes.writes += 1
             return .kept
         case .figures:
@@ -161,6 +168,7 @@ package struct MemoryEngine: Sendable {
             for (name, value) in batch.records { self.durable[name] = value }
             if let ceiling = batch.ceiling { self.ceiling = max(self.ceiling, ceiling) }
             if let members = batch.members { self.members = members }
+            if let buckets = batch.buckets { self.buckets = buckets }
             self.counts = batch.countsAfter
             self.figures.committedWrites += batch.writes
         }

@@ -70,6 +70,8 @@ package enum StorageRequest: Sendable {
         // On disk; never renumber.
         /// The members known at the last change, read again at the next start.
         case members = 1
+        /// What buckets do differently, as the node encodes it.
+        case buckets = 2
     }
 
     /// The request's number.
@@ -168,13 +170,16 @@ package struct StorageReply: Sendable {
 package struct RecoveredState: Sendable {
     /// Every dot this node ever issued has a counter below this one.
     package var counterFloor: UInt64
-    /// The documents found, by kind.
+    /// The document `members`, if there is one.
     package var members: ByteBuffer?
+    /// The document `buckets`, if there is one.
+    package var buckets: ByteBuffer?
 
     /// What a new directory holds.
-    package init(counterFloor: UInt64 = 1, members: ByteBuffer? = nil) {
+    package init(counterFloor: UInt64 = 1, members: ByteBuffer? = nil, buckets: ByteBuffer? = nil) {
         self.counterFloor = counterFloor
         self.members = members
+        self.buckets = buckets
     }
 }
 

@@ -11,6 +11,9 @@ extension ClientRequest {
         static let delete: UInt8 = 3
         static let status: UInt8 = 4
         static let locate: UInt8 = 5
+        static let bucketList: UInt8 = 6
+        static let bucketShow: UInt8 = 7
+        static let bucketSet: UInt8 = 8
     }
 
     /// Appends the kind, then what belongs to it.
@@ -29,6 +32,14 @@ extension ClientRequest {
         case .locate(let name):
             buffer.writeInteger(Kind.locate)
             name.encode(into: &buffer)
+        case .bucketList: buffer.writeInteger(Kind.bucketList)
+        case .bucketShow(let name):
+            buffer.writeInteger(Kind.bucketShow)
+            name.encode(into: &buffer)
+        case .bucketSet(let name, let changes):
+            buffer.writeInteger(Kind.bucketSet)
+            name.encode(into: &buffer)
+            try BucketChange.encode(changes, into: &buffer)
         }
     }
 
@@ -40,6 +51,11 @@ extension ClientRequest {
         case Kind.delete: self = .delete(try DeleteRequest(decoding: &buffer))
         case Kind.status: self = .status
         case Kind.locate: self = .locate(try ObjectName(decoding: &buffer))
+        case Kind.bucketList: self = .bucketList
+        case Kind.bucketShow: self = .bucketShow(try BucketName(decoding: &buffer))
+        case Kind.bucketSet:
+            let name = try BucketName(decoding: &buffer)
+            self = .bucketSet(name, try BucketChange.list(decoding: &buffer))
         default: throw .invalid(field: "client request")
         }
     }
@@ -163,42 +179,6 @@ extension Seen {
         case Kind.overwrite: self = .overwrite
         case Kind.blind: self = .blind
         default: throw .invalid(field: "seen")
-        }
-    }
-}
-
-extension QuorumSize {
-    private enum Kind {
-        // On the wire; never renumber.
-        static let standard: UInt8 = 0
-        static let one: UInt8 = 1
-        static let quorum: UInt8 = 2
-        static let all: UInt8 = 3
-        static let count: UInt8 = 4
-    }
-
-    /// Appends the kind, then the count if it is one.
-    func encode(into buffer: inout ByteBuffer) {
-        switch self {
-        case .standard: buffer.writeInteger(Kind.standard)
-        case .one: buffer.writeInteger(Kind.one)
-        case .quorum: buffer.writeInteger(Kind.quorum)
-        case .all: buffer.writeInteger(Kind.all)
-        case .count(let count):
-            buffer.writeInteger(Kind.count)
-            buffer.writeInteger(count)
-        }
-    }
-
-    /// Reads what `encode` wrote; whether a count makes sense is for the node to say.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
-        switch try buffer.readFixed(as: UInt8.self) {
-        case Kind.standard: self = .standard
-        case Kind.one: self = .one
-        case Kind.quorum: self = .quorum
-        case Kind.all: self = .all
-        case Kind.count: self = .count(try buffer.readFixed(as: UInt8.self))
-        default: throw .invalid(field: "quorum")
         }
     }
 }

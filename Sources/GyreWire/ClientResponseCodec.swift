@@ -13,6 +13,7 @@ extension ClientResponse {
         static let status: UInt8 = 4
         static let location: UInt8 = 5
         static let failed: UInt8 = 6
+        static let buckets: UInt8 = 7
     }
 
     /// Appends the kind, then what belongs to it.
@@ -38,6 +39,9 @@ extension ClientResponse {
         case .failed(let failure):
             buffer.writeInteger(Kind.failed)
             failure.encode(into: &buffer)
+        case .buckets(let report):
+            buffer.writeInteger(Kind.buckets)
+            try report.encode(into: &buffer)
         }
     }
 
@@ -53,6 +57,7 @@ extension ClientResponse {
         case Kind.status: self = .status(try StatusReport(decoding: &buffer))
         case Kind.location: self = .location(try LocationReport(decoding: &buffer))
         case Kind.failed: self = .failed(try Failure(decoding: &buffer))
+        case Kind.buckets: self = .buckets(try BucketReport(decoding: &buffer))
         default: throw .invalid(field: "client response")
         }
     }

@@ -27,7 +27,7 @@ package enum Frame: Hashable, Sendable {
         case .clientResponse:
             let tag = try payload.readFixed(as: UInt64.self)
             self = .response(tag: tag, try ClientResponse(decoding: &payload))
-        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .membership:
+        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .membership, .buckets:
             self = .peer(try PeerMessage(kind: kind, decoding: &payload))
         }
         try payload.requireEnd()

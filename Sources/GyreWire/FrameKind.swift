@@ -24,6 +24,8 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case forwarded = 0x25
     /// `PeerMessage.membership`.
     case membership = 0x26
+    /// `PeerMessage.buckets`.
+    case buckets = 0x30
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }

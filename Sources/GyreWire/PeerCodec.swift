@@ -14,6 +14,7 @@ extension PeerMessage {
         case .forward: .forward
         case .forwarded: .forwarded
         case .membership: .membership
+        case .buckets: .buckets
         }
     }
 
@@ -42,6 +43,7 @@ extension PeerMessage {
             buffer.writeInteger(tag)
             try response.encode(into: &buffer)
         case .membership(let message): try message.encode(into: &buffer)
+        case .buckets(let message): try message.encode(into: &buffer)
         }
     }
 
@@ -49,6 +51,10 @@ extension PeerMessage {
     init(kind: FrameKind, decoding buffer: inout ByteBuffer) throws(DecodeError) {
         if kind == .membership {
             self = .membership(try MembershipMessage(decoding: &buffer))
+            return
+        }
+        if kind == .buckets {
+            self = .buckets(try BucketMessage(decoding: &buffer))
             return
         }
         let tag = try buffer.readFixed(as: UInt64.self)
@@ -70,7 +76,7 @@ extension PeerMessage {
             let timeout = try buffer.readFixed(as: UInt32.self)
             self = .forward(tag: tag, timeoutMilliseconds: timeout, try ClientRequest(decoding: &buffer))
         case .forwarded: self = .forwarded(tag: tag, try ClientResponse(decoding: &buffer))
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership:
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .buckets:
             throw .invalid(field: "peer message")
         }
     }

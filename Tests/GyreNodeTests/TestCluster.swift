@@ -12,6 +12,7 @@ struct TestDisk {
     var records: [ObjectName: Siblings] = [:]
     var corrupt: Set<ObjectName> = []
     var ceiling: UInt64 = 1
+    var documents: [StorageRequest.Document: ByteBuffer] = [:]
 
     mutating func answer(_ request: StorageRequest) -> StorageReply {
         StorageReply(tag: request.tag, outcome: self.outcome(request))
@@ -22,7 +23,9 @@ struct TestDisk {
         case .lease(_, let ceiling):
             self.ceiling = ceiling
             return .leased(ceiling: ceiling)
-        case .keep: return .kept
+        case .keep(_, let document, let body):
+            self.documents[document] = body
+            return .kept
         case .figures:
             var figures = StorageFigures()
             figures.keys = UInt64(self.records.count)
