@@ -21,7 +21,7 @@ package struct RequestID: Hashable, Sendable {
 
 /// How many replicas an operation asks for (the R or W of Dynamo §4.5).
 package enum QuorumSize: Hashable, Sendable {
-    /// The cluster's default.
+    /// The bucket's, else the cluster's default.
     case standard
     /// Any one.
     case one
@@ -45,13 +45,13 @@ package struct PutRequest: Hashable, Sendable {
     package var value: ByteBuffer
     /// Content type and user metadata.
     package var metadata: VersionMetadata
-    /// How long the value lives, in milliseconds; nil for ever.
+    /// How long the value lives, in milliseconds; nil for as long as the bucket says, else for ever.
     package var timeToLiveMilliseconds: UInt64?
     /// Refuse when a live sibling is held by the coordinator (not linearizable).
     package var ifAbsent: Bool
     /// W.
     package var writes: QuorumSize
-    /// PW: how many of W must be primaries; `standard` asks for none.
+    /// PW: how many of W must be primaries; `standard` asks for as many as the bucket, else for none.
     package var primaryWrites: QuorumSize
 
     /// A put with the cluster's default quorum.
@@ -98,7 +98,7 @@ package struct GetRequest: Hashable, Sendable {
     package var name: ObjectName
     /// R.
     package var reads: QuorumSize
-    /// PR: how many of R must be primaries; `standard` asks for none.
+    /// PR: how many of R must be primaries; `standard` asks for as many as the bucket, else for none.
     package var primaryReads: QuorumSize
     /// Leave the values out of the answer; contexts, dots and metadata stay.
     package var headOnly: Bool
