@@ -82,6 +82,16 @@ package struct Siblings: Hashable, Sendable {
         return copy
     }
 
+    /// What a reader of a bucket with `conflicts=lww` sees: the version with the latest hybrid time, of equal ones that with the
+    /// greater dot, under the context of all, so that the reader's next put supersedes all.
+    package func showingLatest() -> Siblings {
+        guard self.versions.count > 1, let latest = self.versions.max(by: { ($0.time, $0.dot) < ($1.time, $1.dot) })
+        else { return self }
+        var copy = self
+        copy.versions = [latest]
+        return copy
+    }
+
     /// The same with every value empty: contexts, dots, times and metadata only.
     package func withoutValues() -> Siblings {
         var shown = self

@@ -5,7 +5,7 @@ public import NIOCore
 
 /// How many replicas an operation asks for: R, W, PR or PW.
 public enum ReplicaCount: Hashable, Sendable {
-    /// The cluster's default; for PR and PW, none.
+    /// The bucket's, else the cluster's default; for PR and PW, none.
     case standard
     /// Any one.
     case one
@@ -109,7 +109,7 @@ public struct PutOptions: Hashable, Sendable {
     public var contentType = ""
     /// Fields stored beside the value, at most 64 of 4,096 bytes each.
     public var metadata: [UserMetadata] = []
-    /// How long the value lives; nil for ever.
+    /// How long the value lives; nil for as long as the bucket says, else for ever.
     public var timeToLive: Duration?
     /// Refuse when a value is there. Checked by one coordinator; not linearizable.
     public var ifAbsent = false

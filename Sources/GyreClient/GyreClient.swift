@@ -223,7 +223,7 @@ public final class GyreClient: Sendable {
             }
             return (siblings.context, siblings.versions)
         case .notFound(let context): return (context, [])
-        case .stored, .status, .location, .explained, .repairing, .failed: throw Self.nonsense
+        case .stored, .status, .location, .explained, .repairing, .buckets, .failed: throw Self.nonsense
         }
     }
 
@@ -232,7 +232,8 @@ public final class GyreClient: Sendable {
         return WriteResult(context: CausalContext(context, of: name), acks: Int(acks), needed: Int(needed))
     }
 
-    private static var nonsense: GyreError {
+    /// What is thrown when a node answers something that was not asked.
+    static var nonsense: GyreError {
         GyreError(.badRequest, "the node gave an answer of another kind, or one that cannot be read")
     }
 }

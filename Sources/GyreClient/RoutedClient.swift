@@ -101,8 +101,9 @@ package final class RoutedClient {
             self.deadline = deadline
             self.completion = completion
             switch request {
-            case .put, .delete: self.isRead = false
-            case .get, .status, .locate, .explain, .repairCounts: self.isRead = true
+            // A change of a bucket that is done twice is the same change.
+            case .put, .delete, .bucketSet: self.isRead = false
+            case .get, .status, .locate, .explain, .repairCounts, .bucketList, .bucketShow: self.isRead = true
             // Said twice they do no more than said once.
             case .repair, .repairCancel: self.isRead = true
             }

@@ -265,6 +265,7 @@ package final class LevelDBEngine: Sendable {
         state.members = try self.body(.members, database, "the members")
         state.holdsObjects = counters.objectCounts.keys + counters.objectCounts.tombstones > 0
         state.trees = self.trees(database)
+        state.buckets = try self.body(.buckets, database, "the bucket properties")
         return state
     }
 

@@ -21,7 +21,7 @@ package struct RequestID: Hashable, Sendable {
 
 /// How many replicas an operation asks for (the R or W of Dynamo §4.5).
 package enum QuorumSize: Hashable, Sendable {
-    /// The cluster's default.
+    /// The bucket's, else the cluster's default.
     case standard
     /// Any one.
     case one
@@ -47,13 +47,13 @@ package struct PutRequest: Hashable, Sendable {
     package var value: ByteBuffer
     /// Content type and user metadata.
     package var metadata: VersionMetadata
-    /// How long the value lives, in milliseconds; nil for ever.
+    /// How long the value lives, in milliseconds; nil for as long as the bucket says, else for ever.
     package var timeToLiveMilliseconds: UInt64?
     /// Refuse when a live sibling is held by the coordinator (not linearizable).
     package var ifAbsent: Bool
     /// W.
     package var writes: QuorumSize
-    /// PW: how many of W must be primaries; `standard` asks for none.
+    /// PW: how many of W must be primaries; `standard` asks for as many as the bucket, else for none.
     package var primaryWrites: QuorumSize
 
     /// A put with the cluster's default quorum.
@@ -100,7 +100,7 @@ package struct GetRequest: Hashable, Sendable {
     package var name: ObjectName
     /// R.
     package var reads: QuorumSize
-    /// PR: how many of R must be primaries; `standard` asks for none.
+    /// PR: how many of R must be primaries; `standard` asks for as many as the bucket, else for none.
     package var primaryReads: QuorumSize
     /// Leave the values out of the answer; contexts, dots and metadata stay.
     package var headOnly: Bool
@@ -138,6 +138,12 @@ package enum ClientRequest: Hashable, Sendable {
     case repairCounts(id: UInt64)
     /// Stop a repair.
     case repairCancel(id: UInt64)
+    /// All buckets that have properties.
+    case bucketList
+    /// The properties of one bucket, set or not.
+    indirect case bucketShow(BucketName)
+    /// Change properties of one bucket: 1 to `BucketChange.countMax` changes, in order.
+    indirect case bucketSet(BucketName, [BucketChange])
 
     /// The object concerned, if there is one.
     package var name: ObjectName? {
@@ -146,7 +152,7 @@ package enum ClientRequest: Hashable, Sendable {
         case .get(let get): get.name
         case .delete(let delete): delete.name
         case .locate(let name), .explain(let name): name
-        case .status, .repair, .repairCounts, .repairCancel: nil
+        case .status, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet: nil
         }
     }
 }
@@ -300,6 +306,8 @@ package enum ClientResponse: Hashable, Sendable {
     /// The answer to `repair` and `repairCounts`; `isOver` when nothing of it goes on any more. `silent` are nodes that take part and
     /// cannot be reached.
     indirect case repairing(RepairCounts, isOver: Bool, silent: [NodeID])
+    /// The answer to `bucketList`, `bucketShow` (one bucket) and `bucketSet` (the one bucket, as it is durable now).
+    indirect case buckets(BucketReport)
     /// It did not succeed.
     case failed(Failure)
 }

@@ -63,6 +63,8 @@ package enum PeerMessage: Hashable, Sendable {
     case inspect(tag: UInt64, name: ObjectName)
     /// The answer to `inspect`.
     indirect case inspected(tag: UInt64, Inspection)
+    /// What buckets do differently.
+    case buckets(BucketMessage)
 }
 
 /// The first frame of every connection, from the side that dialled.

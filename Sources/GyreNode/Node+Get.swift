@@ -163,12 +163,16 @@ extension Node {
     /// What a client is shown of a record: live siblings that have not expired, or only the context.
     private func found(_ record: ByteBuffer, _ operation: GetOperation, _ wall: WallTime) -> ClientResponse {
         guard record.readableBytes > 0 else { return .notFound(context: VersionVector()) }
-        if !operation.headOnly, let summary = try? Siblings.peek(record), summary.versionCount > 0, !summary.hasExpiry {
+        let latestOnly = self.buckets.table.properties(of: operation.name.bucket)?.showsLatestOnly ?? false
+        if !operation.headOnly, let summary = try? Siblings.peek(record), summary.versionCount > 0, !summary.hasExpiry,
+            !latestOnly || summary.versionCount == 1
+        {
             return .found(record: record)
         }
         var bytes = record
         guard let siblings = try? Siblings(decoding: &bytes) else { return .failed(.corrupt) }
-        let shown = siblings.hidingExpired(at: wall)
+        var shown = siblings.hidingExpired(at: wall)
+        if latestOnly { shown = shown.showingLatest() }
         if shown.versions.isEmpty { return .notFound(context: shown.context) }
         var encoded = ByteBuffer()
         (operation.headOnly ? shown.withoutValues() : shown).encode(into: &encoded)

@@ -62,7 +62,8 @@ extension Node {
         switch request {
         case .put(let put):
             guard let dot = self.dots.issue(as: target.map { self.standInAuthor(for: $0) }) else { return nil }
-            let expiry = put.timeToLiveMilliseconds.map { span in
+            let standard = self.buckets.table.properties(of: put.name.bucket)?.timeToLiveMilliseconds
+            let expiry = (put.timeToLiveMilliseconds ?? standard).map { span in
                 let (end, overflow) = now.wall.milliseconds.addingReportingOverflow(span)
                 return WallTime(milliseconds: overflow ? .max : end)
             }
@@ -71,7 +72,7 @@ extension Node {
             return .put(version, seen: put.seen, ifAbsent: put.ifAbsent)
         case .delete(let delete):
             return .delete(seen: delete.seen)
-        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel:
+        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
             return nil
         }
     }

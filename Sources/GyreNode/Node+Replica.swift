@@ -96,6 +96,8 @@ extension Node {
             self.onInspectRead(work, target: target, outcome, at: now, into: &effects)
         case .merge, .fetch, .figures, .lease, .heal, .repair, .ownHint, .hint, .fetchHint, .hintList, .hintDrop:
             preconditionFailure("taken by onReplicaWork and onHintWork")
+        case .bucketSet(let target, let record): self.onBucketsKept((target, record), into: &effects)
+        case .bucketsLearned: self.onBucketsKept(nil, into: &effects)
         }
     }
 

@@ -28,6 +28,8 @@ extension Node {
         case .repair(let request): return self.startRepair(request, target, at: now, into: &effects)
         case .repairCounts(let id): return self.answerRepair(id, target, into: &effects)
         case .repairCancel(let id): return self.cancelRepair(id, target, into: &effects)
+        case .bucketList, .bucketShow, .bucketSet:
+            return self.onBucketRequest(request, target, into: &effects)
         case .put, .get, .delete:
             break
         }
@@ -38,7 +40,8 @@ extension Node {
         let deadline = now.instant.advanced(
             by: min(max(timeout, .milliseconds(1)), self.options.timeoutMost))
         guard let name = request.name, let needs = self.needed(by: request) else { return }
-        let isSloppy = self.options.isSloppy
+        let isSloppy =
+            self.options.isSloppy && self.buckets.table.properties(of: name.bucket)?.allowsFallbacks ?? true
         let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy)
         guard let ownPlace = self.ownPlace(in: replicas) else {
             return self.forward(request, target, replicas: replicas, deadline: deadline, at: now, into: &effects)
@@ -67,7 +70,8 @@ extension Node {
                         primariesNeeded: needs.primaries)), into: &effects)
         case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
         case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel:
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
+            .bucketSet:
             break
         }
     }
@@ -123,7 +127,9 @@ extension Node {
             }
             return self.refusal(of: put.seen)
         case .delete(let delete): return self.refusal(of: delete.seen)
-        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: return nil
+        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
+            .bucketSet:
+            return nil
         }
     }
 
@@ -140,16 +146,24 @@ extension Node {
     }
 
     /// How many replicas the operation asks for, and how many of them must be owners; nil when a number is not one of 1 to N.
+    /// What the request leaves open is its bucket's choice, then the node's.
     func needed(by request: ClientRequest) -> (all: Int, primaries: Int)? {
         let quorum = self.options.quorum
+        guard let name = request.name else { return (1, 0) }
+        let bucket = self.buckets.table.properties(of: name.bucket)
         switch request {
         case .get(let get):
-            return self.sizes(get.reads, get.primaryReads, standard: quorum.reads)
+            let reads = get.reads.filled(by: bucket?.reads, replicas: quorum.replicas)
+            let primaries = get.primaryReads.filled(by: bucket?.primaryReads, replicas: quorum.replicas)
+            return self.sizes(reads, primaries, standard: quorum.reads)
         case .put(let put):
-            return self.sizes(put.writes, put.primaryWrites, standard: quorum.writes)
+            let writes = put.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
+            let primaries = put.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
+            return self.sizes(writes, primaries, standard: quorum.writes)
         case .delete(let delete):
-            return self.sizes(delete.writes, .standard, standard: quorum.writes)
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel:
+            let writes = delete.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
+            return self.sizes(writes, .standard, standard: quorum.writes)
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
             return (1, 0)
         }
     }

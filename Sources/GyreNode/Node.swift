@@ -41,6 +41,7 @@ package struct Node: ~Copyable {
     var heals: SlotTable<HealOperation>
     var requestLog: RequestLog
     var latencies = PeerLatencies()
+    var buckets: BucketState
     var draining = false
     private var drained = false
     private var membershipTick = Instant.start
@@ -75,7 +76,8 @@ package struct Node: ~Copyable {
     ///   - seeds: addresses to find the cluster by; empty for a cluster of one.
     ///   - known: members kept on disk by an earlier life.
     ///   - recovered: what the disk said.
-    /// - Throws: `NodeOptionsError` or `RingError` when the settings are out of range.
+    /// - Throws: `NodeOptionsError` or `RingError` when the settings are out of range, `BucketDocumentError` when the kept
+    ///   bucket properties cannot be read.
     package init(
         options: NodeOptions, me: MemberRecord, seeds: [PeerAddress], known: [MemberRecord],
         recovered: RecoveredState, now: Now
@@ -85,11 +87,13 @@ package struct Node: ~Copyable {
             members: [],
             options: RingOptions(partitionCount: options.partitionCount, replicas: options.quorum.replicas))
         let shape = try MerkleShape(partitionCount: options.partitionCount)
+        let buckets = try BucketState(document: recovered.buckets)
         self.options = options
         self.me = me.node
         self.membership = Membership(
             me: me, seeds: seeds, known: known, options: options.membership, now: now.instant)
         self.ring = ring
+        self.buckets = buckets
         self.reachable = [me.node]
         self.dots = DotSource(node: me.node, floor: recovered.counterFloor, block: options.leaseBlock)
         // Every life has leased dots further on than the one before, or else started at another time.
@@ -151,6 +155,7 @@ package struct Node: ~Copyable {
             self.withMembership(into: &effects) { membership, out in
                 membership.onPeerUp(node, address: address, at: now.instant, random: &random, into: &out)
             }
+            self.greetWithBuckets(node, into: &effects)
         case .peerDown(let node):
             self.connected.removeAll { $0 == node }
             self.withMembership(into: &effects) { membership, out in
@@ -209,6 +214,7 @@ package struct Node: ~Copyable {
             self.withMembership(into: &effects) { membership, out in
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
             }
+        case .buckets(let message): self.onBuckets(from: node, message, into: &effects)
         }
     }
 
@@ -232,6 +238,7 @@ package struct Node: ~Copyable {
         self.continueScan(at: now, into: &effects)
         self.continueRounds(at: now, random: &random, into: &effects)
         self.continueRepairs(at: now, into: &effects)
+        self.gossipBuckets(at: now, random: &random, into: &effects)
         guard now.instant >= self.membershipTick else { return }
         self.membershipTick = now.instant.advanced(by: self.options.membershipTickInterval)
         self.withMembership(into: &effects) { membership, out in

@@ -62,6 +62,8 @@ package struct NodeOptions: Sendable {
     package var trees = TreeOptions()
     /// How partitions are compared with other owners.
     package var exchange = ExchangeOptions()
+    /// How often one random peer is told the hash of the bucket properties.
+    package var bucketGossipInterval = TimeSpan.seconds(10)
     /// How members find each other and notice failures.
     package var membership = MembershipOptions()
 

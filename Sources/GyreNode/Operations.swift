@@ -113,6 +113,10 @@ enum ReplicaOperation {
     case servedMerge(UInt64, ObjectName)
     /// Part of an `InspectOperation`; the object, or the hint for a target.
     case inspectRead(UInt64, target: NodeID?)
+    /// A client's change of a bucket on its way to the disk.
+    case bucketSet(ReplyTarget, BucketRecord)
+    /// What peers told about buckets, on its way to the disk.
+    case bucketsLearned
 }
 
 /// A corrupt record being fetched from every other owner.

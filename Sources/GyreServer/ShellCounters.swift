@@ -10,7 +10,7 @@ enum OperationLabel: Int, CaseIterable {
         case .put: self = .put
         case .get: self = .get
         case .delete: self = .delete
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel: self = .other
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet: self = .other
         }
     }
 
@@ -31,7 +31,7 @@ enum OutcomeLabel: Int, CaseIterable {
 
     init(_ response: ClientResponse) {
         switch response {
-        case .stored, .found, .status, .location, .explained, .repairing: self = .done
+        case .stored, .found, .status, .location, .explained, .repairing, .buckets: self = .done
         case .notFound: self = .notFound
         case .failed(let failure):
             switch failure {

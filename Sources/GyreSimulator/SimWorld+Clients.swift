@@ -16,11 +16,15 @@ extension SimWorld {
     /// A client begins its next operation.
     func onClientWakes(_ client: Int) {
         guard self.isServing else { return }
+        if let change = self.drawBucketChange(client) {
+            self.operations.append(change)
+            return self.ask(self.operations.count - 1)
+        }
         var operation = self.workload.drawOperation(client, marks: &self.marks)
         switch operation.request {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
         case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
-        case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: break
+        case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet: break
         }
         self.operations.append(operation)
         self.ask(self.operations.count - 1)
@@ -64,9 +68,10 @@ extension SimWorld {
             case .delete:
                 try self.oracle.onDeleteStored(
                     removed: operation.declared, name: name, acks: Int(acks), durable: durable)
-            case .get: throw Violation("INV 1b", "a get was answered as a write")
+            case .get, .bucketSet: throw Violation("INV 1b", "something else was answered as a write")
             }
         }
+        if case .buckets(let report) = response { try self.acknowledge(report, from: index) }
         let shown = self.tampered(response, to: operation)
         self.hash.record(Self.digest(shown))
         let isLost = self.plan.faults.contains(.network) && self.isServing && self.random.chance(1, in: 64)
@@ -101,6 +106,7 @@ extension SimWorld {
         case .failed(let failure):
             try self.onFailure(failure, index)
             return
+        case .buckets: self.mark(.bucketSet)
         case .status, .location, .explained, .repairing: break
         }
         self.finish(index)
@@ -132,7 +138,8 @@ extension SimWorld {
         switch operation.request {
         case .put(let put): !self.plan.isSloppy || put.primaryWrites == .matching
         case .get(let get): !self.plan.isSloppy || get.primaryReads == .matching
-        case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: !self.plan.isSloppy
+        case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+            !self.plan.isSloppy
         }
     }
 
@@ -198,6 +205,13 @@ extension SimWorld {
         case .found(let record): return StableHash.xxh3(record)
         case .notFound(let context): return UInt64(context.entries.count)
         case .failed(let failure): return StableHash.xxh3("\(failure)")
+        case .buckets(let report):
+            var hash = TraceHash()
+            for record in report.buckets {
+                hash.record(record.version.counter)
+                hash.record(record.version.node.rawValue)
+            }
+            return hash.value
         case .status, .location, .explained, .repairing: return 1
         }
     }

@@ -36,6 +36,10 @@ final class SimWorld {
     var faultRandom: SeededRandom
     /// Draws everything between nodes that is no fault: handshakes, client latencies.
     var random: SeededRandom
+    /// Draws changes of buckets.
+    var bucketRandom: SeededRandom
+    /// By bucket: the latest version that a client was told of.
+    var acknowledgedBuckets: [BucketName: BucketVersion] = [:]
     /// What happened.
     var hash = TraceHash()
     /// How many events were taken.
@@ -60,7 +64,11 @@ final class SimWorld {
         self.options = options
         let root = SeededRandom(seed: options.seed)
         var planRandom = root.split("plan")
-        let plan = SimulationPlan(options: options, random: &planRandom)
+        var plan = SimulationPlan(options: options, random: &planRandom)
+        var bucketRandom = root.split("buckets")
+        // A run that shows a planted mistake stays the run that it was.
+        plan.setsBuckets = bucketRandom.chance(1, in: 4) && options.plantedBug == nil
+        self.bucketRandom = bucketRandom
         self.plan = plan
         self.links = LinkModel(nodeCount: plan.nodeCount, rates: LinkRates(), random: root.split("links"))
         self.connections = Connections(nodeCount: plan.nodeCount)

@@ -62,6 +62,7 @@ extension SimWorld {
         try self.heal()
         try self.run(until: self.queue.now.advanced(by: .seconds(8)))
         try self.awaitAgreement("after all faults")
+        if self.plan.setsBuckets { try self.convergeBuckets() }
         try self.awaitHandoff()
         try self.awaitEquality()
         try self.readEverything()

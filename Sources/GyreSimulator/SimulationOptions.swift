@@ -168,6 +168,8 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case exchangeSent
     /// A node that owns nothing of the key coordinated a write.
     case standInCoordinated
+    /// A client changed a bucket and was told so.
+    case bucketSet
 
     /// In the order of their names.
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }

@@ -37,6 +37,8 @@ struct SimulationPlan: Sendable {
     var hintBytesMax: UInt64 = 1 << 30
     /// How often each partition is compared with its other owners.
     var exchangeInterval = TimeSpan.seconds(10)
+    /// Whether clients change properties of buckets now and then.
+    var setsBuckets = false
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
@@ -79,6 +81,7 @@ struct SimulationPlan: Sendable {
     var summary: String {
         let faults = self.faults.isEmpty ? "none" : self.faults.map(\.rawValue).joined(separator: ",")
         return "nodes=\(self.nodeCount) n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
-            + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) keys=\(self.keyCount) faults=\(faults)"
+            + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
+            + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
     }
 }

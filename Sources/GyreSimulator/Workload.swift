@@ -10,6 +10,7 @@ struct ClientOperation: Sendable {
         case put(write: UInt64)
         case delete
         case get
+        case bucketSet
     }
 
     /// The client; nil for the reads that the end of a run demands.

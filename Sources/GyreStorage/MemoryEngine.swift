@@ -10,6 +10,7 @@ package struct MemoryEngine: Sendable {
     private var durable: [RecordPlace: ByteBuffer] = [:]
     private var ceiling: UInt64 = 1
     private var members: ByteBuffer?
+    private var buckets: ByteBuffer?
     private var trees: [ByteBuffer] = []
     private var totals = StoreTotals()
 
@@ -27,6 +28,7 @@ package struct MemoryEngine: Sendable {
         var records: [(place: RecordPlace, value: ByteBuffer?)] = []
         var ceiling: UInt64?
         var members: ByteBuffer?
+        var buckets: ByteBuffer?
         var totalsAfter = StoreTotals()
         var trees: [ByteBuffer]?
         var writes: UInt64 = 0
@@ -80,6 +82,7 @@ package struct MemoryEngine: Sendable {
         var state = RecoveredState(
             counterFloor: self.ceiling, members: self.members, hints: self.totals.hints.backlogs)
         state.holdsObjects = self.totals.objects.keys + self.totals.objects.tombstones > 0
+        state.buckets = self.buckets
         state.trees = self.trees
         return state
     }
@@ -167,8 +170,11 @@ package struct MemoryEngine: Sendable {
             changes.ceiling = max(changes.ceiling ?? 0, ceiling)
             changes.writes += 1
             return .leased(ceiling: ceiling)
-        case .keep(_, .members, let body):
-            changes.members = body
+        case .keep(_, let document, let body):
+            switch document {
+            case .members: changes.members = body
+            case .buckets: changes.buckets = body
+            }
             changes.writes += 1
             return .kept
         case .figures:
@@ -283,6 +289,7 @@ package struct MemoryEngine: Sendable {
             for (place, value) in batch.records { self.durable[place] = value }
             if let ceiling = batch.ceiling { self.ceiling = max(self.ceiling, ceiling) }
             if let members = batch.members { self.members = members }
+            if let buckets = batch.buckets { self.buckets = buckets }
             if let trees = batch.trees { self.trees = trees }
             self.totals = batch.totalsAfter
             self.figures.committedWrites += batch.writes

@@ -84,11 +84,14 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case checkpoint = 0x05
     /// The members last known.
     case members = 0x11
+    /// What buckets do differently.
+    case buckets = 0x12
 
     /// Where a document is kept.
     package init(_ document: StorageRequest.Document) {
         switch document {
         case .members: self = .members
+        case .buckets: self = .buckets
         }
     }
 

@@ -79,6 +79,8 @@ package enum StorageRequest: Sendable {
         // On disk; never renumber.
         /// The members known at the last change, read again at the next start.
         case members = 1
+        /// What buckets do differently, as the node encodes it.
+        case buckets = 2
     }
 
     /// The request's number.
@@ -189,8 +191,10 @@ package struct StorageReply: Sendable {
 package struct RecoveredState: Sendable {
     /// Every dot this node ever issued has a counter below this one.
     package var counterFloor: UInt64
-    /// The documents found, by kind.
+    /// The document `members`, if there is one.
     package var members: ByteBuffer?
+    /// The document `buckets`, if there is one.
+    package var buckets: ByteBuffer?
     /// The hints found, by target.
     package var hints: [HintBacklog] = []
     /// Whether there are objects or tombstones.
@@ -199,9 +203,12 @@ package struct RecoveredState: Sendable {
     package var trees: [ByteBuffer] = []
 
     /// What a new directory holds.
-    package init(counterFloor: UInt64 = 1, members: ByteBuffer? = nil, hints: [HintBacklog] = []) {
+    package init(
+        counterFloor: UInt64 = 1, members: ByteBuffer? = nil, buckets: ByteBuffer? = nil, hints: [HintBacklog] = []
+    ) {
         self.counterFloor = counterFloor
         self.members = members
+        self.buckets = buckets
         self.hints = hints
     }
 }

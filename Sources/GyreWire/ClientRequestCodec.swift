@@ -15,6 +15,9 @@ extension ClientRequest {
         static let repair: UInt8 = 0x11
         static let repairCounts: UInt8 = 0x12
         static let repairCancel: UInt8 = 0x13
+        static let bucketList: UInt8 = 6
+        static let bucketShow: UInt8 = 7
+        static let bucketSet: UInt8 = 8
     }
 
     /// Appends the kind, then what belongs to it.
@@ -45,6 +48,14 @@ extension ClientRequest {
         case .repairCancel(let id):
             buffer.writeInteger(Kind.repairCancel)
             buffer.writeInteger(id)
+        case .bucketList: buffer.writeInteger(Kind.bucketList)
+        case .bucketShow(let name):
+            buffer.writeInteger(Kind.bucketShow)
+            name.encode(into: &buffer)
+        case .bucketSet(let name, let changes):
+            buffer.writeInteger(Kind.bucketSet)
+            name.encode(into: &buffer)
+            try BucketChange.encode(changes, into: &buffer)
         }
     }
 
@@ -60,6 +71,11 @@ extension ClientRequest {
         case Kind.repair: self = .repair(try RepairRequest(decoding: &buffer))
         case Kind.repairCounts: self = .repairCounts(id: try buffer.readFixed(as: UInt64.self))
         case Kind.repairCancel: self = .repairCancel(id: try buffer.readFixed(as: UInt64.self))
+        case Kind.bucketList: self = .bucketList
+        case Kind.bucketShow: self = .bucketShow(try BucketName(decoding: &buffer))
+        case Kind.bucketSet:
+            let name = try BucketName(decoding: &buffer)
+            self = .bucketSet(name, try BucketChange.list(decoding: &buffer))
         default: throw .invalid(field: "client request")
         }
     }
@@ -183,45 +199,6 @@ extension Seen {
         case Kind.overwrite: self = .overwrite
         case Kind.blind: self = .blind
         default: throw .invalid(field: "seen")
-        }
-    }
-}
-
-extension QuorumSize {
-    private enum Kind {
-        // On the wire; never renumber.
-        static let standard: UInt8 = 0
-        static let one: UInt8 = 1
-        static let quorum: UInt8 = 2
-        static let all: UInt8 = 3
-        static let count: UInt8 = 4
-        static let matching: UInt8 = 5
-    }
-
-    /// Appends the kind, then the count if it is one.
-    func encode(into buffer: inout ByteBuffer) {
-        switch self {
-        case .standard: buffer.writeInteger(Kind.standard)
-        case .one: buffer.writeInteger(Kind.one)
-        case .quorum: buffer.writeInteger(Kind.quorum)
-        case .all: buffer.writeInteger(Kind.all)
-        case .matching: buffer.writeInteger(Kind.matching)
-        case .count(let count):
-            buffer.writeInteger(Kind.count)
-            buffer.writeInteger(count)
-        }
-    }
-
-    /// Reads what `encode` wrote; whether a count makes sense is for the node to say.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
-        switch try buffer.readFixed(as: UInt8.self) {
-        case Kind.standard: self = .standard
-        case Kind.one: self = .one
-        case Kind.quorum: self = .quorum
-        case Kind.all: self = .all
-        case Kind.matching: self = .matching
-        case Kind.count: self = .count(try buffer.readFixed(as: UInt8.self))
-        default: throw .invalid(field: "quorum")
         }
     }
 }

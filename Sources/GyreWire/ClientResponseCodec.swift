@@ -15,6 +15,7 @@ extension ClientResponse {
         static let failed: UInt8 = 6
         static let explained: UInt8 = 0x10
         static let repairing: UInt8 = 0x11
+        static let buckets: UInt8 = 7
     }
 
     /// Appends the kind, then what belongs to it.
@@ -49,6 +50,9 @@ extension ClientResponse {
         case .failed(let failure):
             buffer.writeInteger(Kind.failed)
             failure.encode(into: &buffer)
+        case .buckets(let report):
+            buffer.writeInteger(Kind.buckets)
+            try report.encode(into: &buffer)
         }
     }
 
@@ -72,6 +76,7 @@ extension ClientResponse {
             for _ in 0..<count { silent.append(try buffer.readNode()) }
             self = .repairing(counts, isOver: isOver, silent: silent)
         case Kind.failed: self = .failed(try Failure(decoding: &buffer))
+        case Kind.buckets: self = .buckets(try BucketReport(decoding: &buffer))
         default: throw .invalid(field: "client response")
         }
     }

@@ -38,6 +38,8 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case inspect = 0x2C
     /// `PeerMessage.inspected`.
     case inspected = 0x2D
+    /// `PeerMessage.buckets`.
+    case buckets = 0x30
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }

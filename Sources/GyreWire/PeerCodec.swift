@@ -21,6 +21,7 @@ extension PeerMessage {
         case .repair: .repair
         case .inspect: .inspect
         case .inspected: .inspected
+        case .buckets: .buckets
         }
     }
 
@@ -75,6 +76,7 @@ extension PeerMessage {
         case .inspected(let tag, let inspection):
             buffer.writeInteger(tag)
             try inspection.encode(into: &buffer)
+        case .buckets(let message): try message.encode(into: &buffer)
         }
     }
 
@@ -86,6 +88,10 @@ extension PeerMessage {
         }
         if kind == .repair {
             self = .repair(try RepairMessage(decoding: &buffer))
+            return
+        }
+        if kind == .buckets {
+            self = .buckets(try BucketMessage(decoding: &buffer))
             return
         }
         let tag = try buffer.readFixed(as: UInt64.self)
@@ -125,7 +131,7 @@ extension PeerMessage {
             self = .exchanged(tag: tag, step: step, try ExchangeAnswer(decoding: &buffer))
         case .inspect: self = .inspect(tag: tag, name: try ObjectName(decoding: &buffer))
         case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair:
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets:
             throw .invalid(field: "peer message")
         }
     }

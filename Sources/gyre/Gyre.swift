@@ -19,6 +19,7 @@ struct Gyre: AsyncParsableCommand {
             DeleteCommand.self,
             StatusCommand.self,
             RingCommand.self,
+            BucketCommand.self,
             BenchCommand.self,
             SimulateCommand.self,
         ]

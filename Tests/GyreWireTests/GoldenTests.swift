@@ -82,7 +82,43 @@ enum Golden {
             ("ping-request", gossip(.pingRequest(sequence: 1, target: Self.node, gossip: []))),
             ("state-request", gossip(.stateRequest([Self.record]))), ("state", gossip(.state([]))),
         ]
-        return handshakeAndClient + failed + peers
+        return handshakeAndClient + failed + peers + (try Self.buckets())
+    }
+}
+
+extension Golden {
+    /// What is said about buckets, with every property set and with none.
+    static func buckets() throws -> [(name: String, frame: Frame)] {
+        let name = try BucketName(ByteBuffer(string: "carts"))
+        let other = try BucketName(ByteBuffer(string: "plain"))
+        var properties = BucketProperties()
+        properties.reads = .one
+        properties.writes = .quorum
+        properties.primaryReads = .all
+        properties.primaryWrites = .count(2)
+        properties.siblings = .lastWriteWins
+        properties.timeToLiveMilliseconds = 30_000
+        properties.sloppy = false
+        let records = [
+            BucketRecord(name: name, properties: properties, version: BucketVersion(counter: 300, node: Self.node)),
+            BucketRecord(
+                name: other, properties: BucketProperties(), version: BucketVersion(counter: 1, node: Self.node)),
+        ]
+        let changes: [BucketChange] = [
+            .replicas(3), .reads(.one), .writes(.quorum), .primaryReads(.all), .primaryWrites(.count(2)),
+            .siblings(.showAll), .timeToLive(30_000), .sloppy(true),
+        ]
+        let unset: [BucketChange] = [.reads(.standard), .siblings(nil), .timeToLive(nil), .sloppy(nil), .sloppy(false)]
+        let report = BucketReport(replicas: 3, reads: 2, writes: 2, buckets: records)
+        return [
+            ("bucket-list", .request(tag: 1, timeoutMilliseconds: 1_000, .bucketList)),
+            ("bucket-show", .request(tag: 1, timeoutMilliseconds: 1_000, .bucketShow(name))),
+            ("bucket-set", .request(tag: 1, timeoutMilliseconds: 1_000, .bucketSet(name, changes))),
+            ("bucket-unset", .request(tag: 1, timeoutMilliseconds: 1_000, .bucketSet(name, unset))),
+            ("buckets", .response(tag: 1, .buckets(report))),
+            ("buckets-digest", .peer(.buckets(.digest(2)))),
+            ("buckets-records", .peer(.buckets(.records(records, wantsRest: true)))),
+        ]
     }
 }
 

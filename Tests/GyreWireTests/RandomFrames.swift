@@ -12,7 +12,7 @@ struct RandomFrames {
     init(seed: UInt64) { self.random = SeededRandom(seed: seed) }
 
     mutating func frame() -> Frame {
-        switch self.random.below(14) {
+        switch self.random.below(15) {
         case 0: .request(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
         case 1: .response(tag: self.random.next(), self.response())
         case 2: .peer(.replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300)))
@@ -33,6 +33,7 @@ struct RandomFrames {
         case 12:
             .peer(
                 .fetchHint(tag: self.random.next(), target: self.node(), name: self.name(), whole: self.coin()))
+        case 13: .peer(.buckets(self.buckets()))
         default: .helloReply(self.helloReply())
         }
     }
@@ -59,7 +60,7 @@ struct RandomFrames {
     }
 
     mutating func request() -> ClientRequest {
-        switch self.random.below(5) {
+        switch self.random.below(8) {
         case 0:
             .put(
                 PutRequest(
@@ -79,12 +80,15 @@ struct RandomFrames {
                 DeleteRequest(id: self.requestID(), name: self.name(), seen: self.seen(), writes: self.quorum())
             )
         case 3: .status
+        case 4: .bucketList
+        case 5: .bucketShow(self.bucket())
+        case 6: .bucketSet(self.bucket(), (0..<self.random.below(5)).map { _ in self.bucketChange() })
         default: .locate(self.name())
         }
     }
 
     mutating func response() -> ClientResponse {
-        switch self.random.below(6) {
+        switch self.random.below(7) {
         case 0:
             .stored(
                 context: self.context(), acks: UInt8(self.random.below(256)), needed: UInt8(self.random.below(256))
@@ -97,6 +101,13 @@ struct RandomFrames {
                 LocationReport(
                     token: Token(rawValue: self.random.next()), partition: self.word32(),
                     owners: (0..<self.random.below(5)).map { _ in self.node() }
+                )
+            )
+        case 5:
+            .buckets(
+                BucketReport(
+                    replicas: UInt8(self.random.below(256)), reads: UInt8(self.random.below(256)),
+                    writes: UInt8(self.random.below(256)), buckets: self.bucketRecords()
                 )
             )
         default: .failed(self.failure())
@@ -180,7 +191,7 @@ struct RandomFrames {
 
     private mutating func seen() -> Seen { self.pick([.given(self.context()), .overwrite, .blind]) }
 
-    private mutating func quorum() -> QuorumSize {
+    mutating func quorum() -> QuorumSize {
         self.pick([.standard, .one, .quorum, .all, .matching, .count(UInt8(self.random.below(256)))])
     }
 
@@ -203,20 +214,22 @@ struct RandomFrames {
         PeerAddress(host: "host-\(self.random.below(100)).example", port: UInt16(1 + self.random.below(65_535)))
     }
 
-    private mutating func node() -> NodeID { NodeID(rawValue: self.random.next() | 1) }
+    mutating func node() -> NodeID { NodeID(rawValue: self.random.next() | 1) }
+
+    mutating func word64() -> UInt64 { self.random.next() }
 
     private mutating func word32() -> UInt32 { UInt32(truncatingIfNeeded: self.random.next()) }
 
     /// Numbers of every length, small ones most often.
-    private mutating func number() -> UInt64 { self.random.next() >> self.random.below(64) }
+    mutating func number() -> UInt64 { self.random.next() >> self.random.below(64) }
 
     private mutating func text(max: UInt64) -> String {
         String((0..<self.random.below(max / 3 + 1)).map { _ in self.pick(Array("abcxyz0189 -_äß€")) })
     }
 
-    private mutating func coin() -> Bool { self.random.chance(1, in: 2) }
+    mutating func coin() -> Bool { self.random.chance(1, in: 2) }
 
-    private mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
+    mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
         choices[Int(self.random.below(UInt64(choices.count)))]
     }
 }

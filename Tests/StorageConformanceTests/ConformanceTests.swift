@@ -203,14 +203,18 @@ struct ConformanceTests {
         let store = try Store(kind)
         #expect(store.recovered.counterFloor == 1)
         #expect(store.recovered.members == nil)
+        #expect(store.recovered.buckets == nil)
         let document = ByteBuffer(string: "members")
+        let buckets = ByteBuffer(string: "buckets")
         _ = try store.commit([
             .lease(store.tag(), ceiling: 500), .keep(store.tag(), document: .members, ByteBuffer(string: "older")),
             .keep(store.tag(), document: .members, document), .lease(store.tag(), ceiling: 400),
+            .keep(store.tag(), document: .buckets, buckets),
         ])
         try store.reopen()
         #expect(store.recovered.counterFloor == 500)
         #expect(store.recovered.members == document)
+        #expect(store.recovered.buckets == buckets)
         _ = try store.commit([.lease(store.tag(), ceiling: 20)])
         try store.reopen()
         #expect(store.recovered.counterFloor == 500)

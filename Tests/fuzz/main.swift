@@ -17,6 +17,7 @@ private enum Part: UInt8 {
     case objectName = 0x82
     case metadata = 0x83
     case members = 0x84
+    case buckets = 0x85
 }
 
 @_silgen_name("LLVMFuzzerRunDriver")
@@ -98,6 +99,7 @@ private func fuzzPart(_ part: Part, _ bytes: ByteBuffer) {
         case .objectName: try ObjectName(decoding: &rest).encode(into: &again)
         case .metadata: try VersionMetadata(decoding: &rest).encode(into: &again)
         case .members: try MemberRecord.encode(MemberRecord.list(decoding: &rest), into: &again)
+        case .buckets: try BucketRecord.encode(BucketRecord.list(decoding: &rest), into: &again)
         }
     } catch {
         return
