@@ -9,11 +9,13 @@ import Synchronization
 package final class CommitWriter {
     private let engine: LevelDBEngine
     private let batch: WriteBatch
+    private var cache: RecordCache
+    /// What the commit under way has written and the cache did not keep.
     private var overlay: [ObjectName: ObjectRecord] = [:]
     private var counts: ObjectCounts
     private var ceiling: UInt64
+    private let allocator = ByteBufferAllocator()
     private var keyScratch = ByteBuffer()
-    private var valueScratch = ByteBuffer()
     private var batchBytes = 0
     private var hasUnsynced = false
 
@@ -24,6 +26,7 @@ package final class CommitWriter {
     package init(_ engine: LevelDBEngine) throws(StorageFailure) {
         self.engine = engine
         self.batch = try WriteBatch()
+        self.cache = RecordCache(bytesMax: engine.options.writtenRecordsBytesMax)
         self.counts = engine.counters.objectCounts
         self.ceiling = engine.recovered.counterFloor
     }
@@ -60,7 +63,8 @@ package final class CommitWriter {
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
         self.batch.clear()
-        self.overlay.removeAll(keepingCapacity: true)
+        if !self.overlay.isEmpty { self.overlay = [:] }
+        self.cache.trim()
         return index
     }
 
@@ -96,6 +100,7 @@ package final class CommitWriter {
     }
 
     private func current(_ name: ObjectName) throws(StorageFailure) -> HeldRecord {
+        if let record = self.cache.record(name) { return .held(record) }
         if !self.overlay.isEmpty, let record = self.overlay[name] { return .held(record) }
         return try self.engine.held(name, scratch: &self.keyScratch)
     }
@@ -104,16 +109,22 @@ package final class CommitWriter {
         _ decision: RecordDecision, _ name: ObjectName, over current: HeldRecord
     ) -> StorageOutcome {
         guard let record = decision.write else { return decision.outcome }
-        self.keyScratch.clear()
-        StorageKey.write(name, into: &self.keyScratch)
-        self.valueScratch.clear()
-        RecordFormat.write(record, into: &self.valueScratch)
-        self.batch.put(self.keyScratch, self.valueScratch)
-        self.batchBytes += self.valueScratch.readableBytes
-        self.overlay[name] = record
+        // One buffer for key and value, of the right size from the start: the cache keeps it.
+        let bytes =
+            StorageKey.headBytes + name.bucket.readableBytes + name.key.readableBytes
+            + RecordFormat.headBytes + record.body.readableBytes
+        var entry = self.allocator.buffer(capacity: bytes)
+        StorageKey.write(name, into: &entry)
+        let keyBytes = entry.readableBytes
+        RecordFormat.write(record, into: &entry)
+        self.batch.put(entry, keyBytes: keyBytes)
+        self.batchBytes += entry.readableBytes - keyBytes
         self.counts.replace(current, with: record)
-        // One huge value must not keep its memory for ever.
-        if self.valueScratch.capacity > 1 << 20 { self.valueScratch = ByteBuffer() }
+        if !self.cache.keep(entry, keyBytes: keyBytes, versionCount: record.versionCount, name: name) {
+            self.overlay[name] = record
+        } else if !self.overlay.isEmpty {
+            self.overlay[name] = nil
+        }
         return decision.outcome
     }
 
