@@ -9,15 +9,16 @@ import Synchronization
 package final class CommitWriter {
     private let engine: LevelDBEngine
     private let batch: WriteBatch
-    /// The records written by the commit under way; nil where a hint was dropped.
+    private var cache: RecordCache
+    /// What the commit under way has written and the cache did not keep; nil where a hint was dropped.
     private var overlay: [RecordPlace: ObjectRecord?] = [:]
     private var counts: ObjectCounts
     private var hints: HintTotals
     /// Whether checkpoints of hash trees are marked as true.
     private var hasTrees: Bool
     private var ceiling: UInt64
+    private let allocator = ByteBufferAllocator()
     private var keyScratch = ByteBuffer()
-    private var valueScratch = ByteBuffer()
     private var batchBytes = 0
     private var hasUnsynced = false
 
@@ -28,6 +29,7 @@ package final class CommitWriter {
     package init(_ engine: LevelDBEngine) throws(StorageFailure) {
         self.engine = engine
         self.batch = try WriteBatch()
+        self.cache = RecordCache(bytesMax: engine.options.writtenRecordsBytesMax)
         self.counts = engine.counters.objectCounts
         self.ceiling = engine.recovered.counterFloor
         self.hints = engine.counters.hintTotals
@@ -71,7 +73,8 @@ package final class CommitWriter {
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
         self.batch.clear()
-        self.overlay.removeAll(keepingCapacity: true)
+        if !self.overlay.isEmpty { self.overlay = [:] }
+        self.cache.trim()
         return index
     }
 
@@ -91,6 +94,12 @@ package final class CommitWriter {
         case .merge(_, let name, let record):
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
+            if let known = self.cache.record(name),
+                case .corrupt = try self.engine.held(RecordPlace(name), scratch: &self.keyScratch)
+            {
+                // The writer still remembers what stood there, and that is written again.
+                return try self.change(RecordPlace(name)) { _ in RecordRules.restore(known, record, name: name) }
+            }
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: true) }
         case .collect(_, let name, let moment):
             return try self.change(RecordPlace(name)) {
@@ -141,6 +150,7 @@ package final class CommitWriter {
     }
 
     private func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {
+        if place.target == nil, let record = self.cache.record(place.name) { return .held(record) }
         if !self.overlay.isEmpty, let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
         return try self.engine.held(place, scratch: &self.keyScratch)
     }
@@ -152,27 +162,30 @@ package final class CommitWriter {
         let current = try self.current(place)
         let decision = decide(current)
         guard let record = decision.write else { return decision.outcome }
-        self.valueScratch.clear()
-        RecordFormat.write(record, into: &self.valueScratch)
+        // One buffer for key and value, of the right size from the start: the cache keeps it.
+        var entry = self.allocator.buffer(
+            capacity: place.bytes + RecordFormat.headBytes + record.body.readableBytes)
+        place.writeKey(into: &entry)
+        let keyBytes = entry.readableBytes
+        RecordFormat.write(record, into: &entry)
         if let target = place.target {
             let old = try self.bytes(of: place, current)
-            let new = place.bytes + self.valueScratch.readableBytes
             let bytesMax = self.engine.options.hintBytesMax
-            guard self.hints.bytes &- UInt64(old ?? 0) &+ UInt64(new) <= bytesMax else {
+            guard self.hints.bytes &- UInt64(old ?? 0) &+ UInt64(entry.readableBytes) <= bytesMax else {
                 return .refused(.hintsFull(bytesMax: bytesMax))
             }
-            self.hints.replace(target, old: old, new: new, at: wall)
+            self.hints.replace(target, old: old, new: entry.readableBytes, at: wall)
         } else {
             self.counts.replace(current, with: record)
             self.forgetTrees()
         }
-        self.keyScratch.clear()
-        place.writeKey(into: &self.keyScratch)
-        self.batch.put(self.keyScratch, self.valueScratch)
-        self.batchBytes += self.valueScratch.readableBytes
-        self.overlay[place] = record
-        // One huge value must not keep its memory for ever.
-        if self.valueScratch.capacity > 1 << 20 { self.valueScratch = ByteBuffer() }
+        self.batch.put(entry, keyBytes: keyBytes)
+        self.batchBytes += entry.readableBytes - keyBytes
+        if place.target == nil, self.cache.keep(entry, keyBytes: keyBytes, record, name: place.name) {
+            if !self.overlay.isEmpty { self.overlay[place] = nil }
+        } else {
+            self.overlay[place] = record
+        }
         return decision.outcome
     }
 

@@ -200,6 +200,16 @@ final class WriteBatch {
         self.count += 1
     }
 
+    /// Adds one write: the first `keyBytes` of `entry` are its key, the rest its value; the bytes are copied.
+    func put(_ entry: ByteBuffer, keyBytes: Int) {
+        entry.withUnsafeReadableBytes { bytes in
+            let key = UnsafeRawBufferPointer(rebasing: bytes[..<keyBytes])
+            let value = UnsafeRawBufferPointer(rebasing: bytes[keyBytes...])
+            leveldb_writebatch_put(self.raw, LevelDB.chars(key), key.count, LevelDB.chars(value), value.count)
+        }
+        self.count += 1
+    }
+
     /// Empties it.
     func clear() {
         leveldb_writebatch_clear(self.raw)

@@ -144,6 +144,15 @@ package enum RecordRules {
             write: record)
     }
 
+    /// Heals a corrupt record of which it is still `known` what it was: both together are written in any case.
+    package static func restore(_ known: ObjectRecord, _ incoming: ByteBuffer, name: ObjectName) -> RecordDecision {
+        let decision = self.merge(.held(known), incoming, name: name, heals: false)
+        guard case .merged(let digest, let clash, _) = decision.outcome else { return decision }
+        let change = RecordChange(before: .unreadable, after: digest)
+        return RecordDecision(
+            .merged(digest, clash: clash, change: change), write: decision.write ?? known)
+    }
+
     /// Whether a hint that was delivered with `digest` may go: not when it has learned more since. One that cannot be read may go
     /// with nil; its target finds what it misses by anti-entropy.
     package static func mayDrop(_ held: HeldRecord, _ digest: RecordDigest?) -> Bool {

@@ -1,0 +1,109 @@
+import GyreBase
+import GyreCausality
+import GyreStorage
+import NIOCore
+import Testing
+
+@testable import GyreLevelDB
+
+@Suite("Record cache")
+struct RecordCacheTests {
+    /// What a decision comes to, in a form that can be compared.
+    private func summary(_ outcome: StorageOutcome) -> String {
+        switch outcome {
+        case .updated(_, let digest, let context): "updated \(digest.rawValue) \(context.entries)"
+        case .merged(let digest, let clash): "merged \(digest.rawValue) \(clash)"
+        case .refused(let refusal): "refused \(refusal)"
+        default: "something else"
+        }
+    }
+
+    private func requests(_ batch: Int, _ random: inout SeededRandom, _ counter: inout UInt64) throws
+        -> [StorageRequest]
+    {
+        var requests: [StorageRequest] = []
+        for _ in 0...random.below(12) {
+            let name = try Sample.name("key \(random.below(20))")
+            counter += 1
+            let tag = StorageTag(rawValue: counter)
+            // One in eight is too long for the cache.
+            let value = String(repeating: "v", count: random.below(8) == 0 ? 20_000 : Int(random.below(300)))
+            switch random.below(4) {
+            case 0:
+                let theirs = Sample.record(Sample.version(counter, value, node: Sample.b))
+                requests.append(.merge(tag, name, record: theirs))
+            case 1: requests.append(.update(tag, name, .delete(seen: .overwrite)))
+            default:
+                let seen: Seen = random.below(5) == 0 ? .blind : .overwrite
+                requests.append(
+                    .update(tag, name, .put(Sample.version(counter, value), seen: seen, ifAbsent: random.below(6) == 0))
+                )
+            }
+        }
+        return requests
+    }
+
+    @Test(arguments: [0, 2_000, 48 << 20])
+    func aWriterDecidesTheSameWhateverItsCacheHolds(bytesMax: Int) throws {
+        for seed in 1...4 as ClosedRange<UInt64> {
+            var random = SeededRandom(seed: seed)
+            var options = LevelDBOptions()
+            options.writtenRecordsBytesMax = bytesMax
+            let store = try Store(.levelDB, options: options)
+            let naive = try Store(.memory)
+            var counter: UInt64 = 0
+            for batch in 0..<60 {
+                let requests = try self.requests(batch, &random, &counter)
+                let expected = try naive.commit(requests).map(self.summary)
+                #expect(try store.commit(requests).map(self.summary) == expected, "seed \(seed), batch \(batch)")
+                if batch % 20 == 19 { try store.reopen() }
+            }
+            let figures = (try store.figures(), try naive.figures())
+            #expect(figures.0.keys == figures.1.keys && figures.0.tombstones == figures.1.tombstones, "seed \(seed)")
+        }
+    }
+
+    private func keep(_ name: ObjectName, _ value: String, in cache: inout RecordCache) -> Bool {
+        let body = Sample.record(Sample.version(1, value))
+        let record = ObjectRecord(body: body, digest: RecordDigest(of: body, name: name), versionCount: 1)
+        var entry = StorageKey.bytes(of: name)
+        let keyBytes = entry.readableBytes
+        RecordFormat.write(record, into: &entry)
+        let body = entry.getSlice(at: entry.readerIndex + keyBytes, length: entry.readableBytes - keyBytes) ?? entry
+        let record = ObjectRecord(
+            body: body, digest: RecordDigest(rawValue: 1), versionCount: 1, hasExpiry: false)
+        return cache.keep(entry, keyBytes: keyBytes, record, name: name)
+    }
+
+    @Test func whatCameInFirstLeavesFirstAndTheRestIsWithinTheLimit() throws {
+        var cache = RecordCache(bytesMax: 20_000)
+        let names = try (0..<3_000).map { try Sample.name("key \($0)") }
+        for name in names {
+            #expect(self.keep(name, "value", in: &cache))
+            cache.trim()
+            #expect(cache.bytes <= 20_000)
+        }
+        let kept = names.filter { cache.record($0) != nil }
+        #expect(kept.count == cache.count && !kept.isEmpty)
+        #expect(kept == Array(names.suffix(kept.count)))
+    }
+
+    @Test func nothingLeavesBeforeTheCommitIsDone() throws {
+        var cache = RecordCache(bytesMax: 1_000)
+        let names = try (0..<50).map { try Sample.name("key \($0)") }
+        for name in names { #expect(self.keep(name, "value", in: &cache)) }
+        for name in names { #expect(cache.record(name) != nil) }
+    }
+
+    @Test func aRecordTooLongReplacesWhatWasKnownByNothing() throws {
+        var cache = RecordCache(bytesMax: 1 << 20)
+        let name = try Sample.name("key")
+        #expect(self.keep(name, "value", in: &cache))
+        #expect(!self.keep(name, String(repeating: "v", count: RecordCache.recordBytesMax), in: &cache))
+        #expect(cache.record(name) == nil)
+        #expect(self.keep(name, "again", in: &cache))
+        let body = Sample.record(Sample.version(1, "again"))
+        #expect(cache.record(name)?.body == body)
+        #expect(cache.record(name)?.digest == RecordDigest(of: body, name: name))
+    }
+}
