@@ -12,7 +12,7 @@ struct RandomFrames {
     init(seed: UInt64) { self.random = SeededRandom(seed: seed) }
 
     mutating func frame() -> Frame {
-        switch self.random.below(14) {
+        switch self.random.below(17) {
         case 0: .request(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
         case 1: .response(tag: self.random.next(), self.response())
         case 2: .peer(.replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300)))
@@ -33,6 +33,9 @@ struct RandomFrames {
         case 12:
             .peer(
                 .fetchHint(tag: self.random.next(), target: self.node(), name: self.name(), whole: self.coin()))
+        case 13: .peer(self.exchange())
+        case 14: .peer(.repair(self.repairMessage()))
+        case 15: .peer(self.inspect())
         default: .helloReply(self.helloReply())
         }
     }
@@ -59,7 +62,7 @@ struct RandomFrames {
     }
 
     mutating func request() -> ClientRequest {
-        switch self.random.below(5) {
+        switch self.random.below(9) {
         case 0:
             .put(
                 PutRequest(
@@ -76,15 +79,22 @@ struct RandomFrames {
             )
         case 2:
             .delete(
-                DeleteRequest(id: self.requestID(), name: self.name(), seen: self.seen(), writes: self.quorum())
+                DeleteRequest(
+                    id: self.requestID(), name: self.name(), seen: self.seen(), writes: self.quorum(),
+                    primaryWrites: self.quorum()
+                )
             )
         case 3: .status
+        case 4: .explain(self.name())
+        case 5: .repair(self.repairRequest())
+        case 6: .repairCounts(id: self.random.next())
+        case 7: .repairCancel(id: self.random.next())
         default: .locate(self.name())
         }
     }
 
     mutating func response() -> ClientResponse {
-        switch self.random.below(6) {
+        switch self.random.below(8) {
         case 0:
             .stored(
                 context: self.context(), acks: UInt8(self.random.below(256)), needed: UInt8(self.random.below(256))
@@ -99,6 +109,10 @@ struct RandomFrames {
                     owners: (0..<self.random.below(5)).map { _ in self.node() }
                 )
             )
+        case 5: .explained(self.explanation())
+        case 6:
+            .repairing(
+                self.repairCounts(), isOver: self.coin(), silent: (0..<self.random.below(4)).map { _ in self.node() })
         default: .failed(self.failure())
         }
     }
@@ -120,6 +134,10 @@ struct RandomFrames {
             },
             partitionCount: self.word32(), replicas: UInt8(self.random.below(256)), ringEpoch: self.number(),
             ringHash: self.random.next(), keys: self.number(), diskBytes: self.number(),
+            hints: (0..<self.random.below(4)).map { _ in
+                StatusReport.Backlog(
+                    target: self.node(), count: self.number(), bytes: self.number(), ageMilliseconds: self.number())
+            },
             counters: (0..<self.random.below(4)).map { _ in
                 StatusReport.Counter(name: self.text(max: 20), value: self.number())
             }
@@ -171,7 +189,7 @@ struct RandomFrames {
         self.pick([.record(self.bytes(max: 300)), .digest(self.random.next()), .absent, .corrupt, .overloaded])
     }
 
-    private mutating func metadata() -> VersionMetadata {
+    mutating func metadata() -> VersionMetadata {
         let fields = (0..<self.random.below(3)).map { _ in
             MetadataField(name: self.bytes(max: 8), value: self.bytes(max: 8))
         }
@@ -180,7 +198,7 @@ struct RandomFrames {
 
     private mutating func seen() -> Seen { self.pick([.given(self.context()), .overwrite, .blind]) }
 
-    private mutating func quorum() -> QuorumSize {
+    mutating func quorum() -> QuorumSize {
         self.pick([.standard, .one, .quorum, .all, .matching, .count(UInt8(self.random.below(256)))])
     }
 
@@ -188,7 +206,7 @@ struct RandomFrames {
         RequestID(client: self.random.next(), sequence: self.number())
     }
 
-    private mutating func name() -> ObjectName {
+    mutating func name() -> ObjectName {
         var bucket = self.bytes(max: 20)
         var key = self.bytes(max: 40)
         bucket.writeInteger(UInt8(1))
@@ -203,20 +221,20 @@ struct RandomFrames {
         PeerAddress(host: "host-\(self.random.below(100)).example", port: UInt16(1 + self.random.below(65_535)))
     }
 
-    private mutating func node() -> NodeID { NodeID(rawValue: self.random.next() | 1) }
+    mutating func node() -> NodeID { NodeID(rawValue: self.random.next() | 1) }
 
-    private mutating func word32() -> UInt32 { UInt32(truncatingIfNeeded: self.random.next()) }
+    mutating func word32() -> UInt32 { UInt32(truncatingIfNeeded: self.random.next()) }
 
     /// Numbers of every length, small ones most often.
-    private mutating func number() -> UInt64 { self.random.next() >> self.random.below(64) }
+    mutating func number() -> UInt64 { self.random.next() >> self.random.below(64) }
 
     private mutating func text(max: UInt64) -> String {
         String((0..<self.random.below(max / 3 + 1)).map { _ in self.pick(Array("abcxyz0189 -_äß€")) })
     }
 
-    private mutating func coin() -> Bool { self.random.chance(1, in: 2) }
+    mutating func coin() -> Bool { self.random.chance(1, in: 2) }
 
-    private mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
+    mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
         choices[Int(self.random.below(UInt64(choices.count)))]
     }
 }
