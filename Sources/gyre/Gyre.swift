@@ -19,6 +19,8 @@ struct Gyre: AsyncParsableCommand {
             DeleteCommand.self,
             StatusCommand.self,
             RingCommand.self,
+            ExplainCommand.self,
+            RepairCommand.self,
             BenchCommand.self,
             SimulateCommand.self,
         ]
