@@ -102,9 +102,9 @@ struct RepairCommand: AsyncParsableCommand {
             meter.show(progress, at: clock.now)
         }
         meter.end()
-        let wasStopped = progress.planned < planned
-        self.print(RepairReceipt(progress, elapsed: clock.now - start, wasStopped: wasStopped))
-        if wasStopped || !progress.isComplete { throw ExitCode.quorumMissed }
+        let receipt = RepairReceipt(progress, planned: planned, elapsed: clock.now - start)
+        self.print(receipt)
+        if !receipt.isComplete { throw ExitCode.quorumMissed }
     }
 
     private func print(_ receipt: RepairReceipt) {

@@ -4,14 +4,26 @@ import GyreClient
 /// What a repair did, or has done so far, as a value.
 struct RepairReceipt {
     private let progress: RepairProgress
+    private let planned: UInt64
     private let elapsed: Duration
     private let wasStopped: Bool
 
-    init(_ progress: RepairProgress, elapsed: Duration = .zero, wasStopped: Bool = false) {
+    /// - Parameters:
+    ///   - planned: the most comparisons that were ever planned; a repair that is stopped plans no more than it has done.
+    ///   - elapsed: for how long it was watched.
+    ///   - wasStopped: whether this command stopped it.
+    init(_ progress: RepairProgress, planned: UInt64 = 0, elapsed: Duration = .zero, wasStopped: Bool = false) {
         self.progress = progress
+        self.planned = max(planned, progress.planned)
         self.elapsed = elapsed
-        self.wasStopped = wasStopped
+        self.wasStopped = wasStopped || progress.planned < planned
     }
+
+    /// Whether it is over, and nothing that was planned was left out.
+    var isComplete: Bool { self.progress.isComplete && !self.wasStopped }
+
+    /// Known once all nodes have told of their end.
+    private var rootsAfter: String? { self.progress.isOver ? hexadecimal(self.progress.rootsAfter) : nil }
 
     /// What could not be done, a sentence each.
     private var errors: [String] {
@@ -24,7 +36,7 @@ struct RepairReceipt {
     private var state: String {
         if self.wasStopped { return "cancelled" }
         if !self.progress.isOver { return "running" }
-        return self.progress.isComplete ? "done" : "incomplete"
+        return self.isComplete ? "done" : "incomplete"
     }
 
     private var seconds: Double {
@@ -39,10 +51,10 @@ struct RepairReceipt {
         if last == "incomplete" { last += ": start it again when all nodes answer" }
         return [
             "repair      \(counts.id)",
-            "partitions  \(counts.compared) of \(counts.planned) compared, \(counts.inSync) in sync",
+            "partitions  \(counts.compared) of \(self.planned) compared, \(counts.inSync) in sync",
             "keys        \(counts.keysDiffering) differed, \(counts.keysRepaired) repaired",
-            "sent        \(byteText(counts.bytesSent)) in \(self.seconds) s",
-            "roots       \(hexadecimal(counts.rootsBefore)) before, \(hexadecimal(counts.rootsAfter)) after",
+            "sent        \(byteText(counts.bytesSent))" + (self.elapsed > .zero ? " in \(self.seconds) s" : ""),
+            "roots       \(hexadecimal(counts.rootsBefore)) before, \(self.rootsAfter ?? "-") after",
         ] + self.errors.map { "error       \($0)" } + [last]
     }
 
@@ -51,11 +63,11 @@ struct RepairReceipt {
         let counts = self.progress
         return .object([
             ("id", .text(counts.id.text)), ("state", .text(self.state)),
-            ("partitions_planned", .unsigned(counts.planned)), ("partitions_compared", .unsigned(counts.compared)),
+            ("partitions_planned", .unsigned(self.planned)), ("partitions_compared", .unsigned(counts.compared)),
             ("partitions_in_sync", .unsigned(counts.inSync)), ("partitions_failed", .unsigned(counts.failed)),
             ("keys_differing", .unsigned(counts.keysDiffering)), ("keys_repaired", .unsigned(counts.keysRepaired)),
             ("bytes_sent", .unsigned(counts.bytesSent)), ("roots_before", .text(hexadecimal(counts.rootsBefore))),
-            ("roots_after", .text(hexadecimal(counts.rootsAfter))), ("seconds", .number(self.seconds)),
+            ("roots_after", self.rootsAfter.map(JSONText.text) ?? .null), ("seconds", .number(self.seconds)),
             ("errors", .list(self.errors.map(JSONText.text))),
         ])
     }
