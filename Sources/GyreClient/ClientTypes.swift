@@ -15,6 +15,8 @@ public enum ReplicaCount: Hashable, Sendable {
     case all
     /// That many, 1 to N; a node refuses anything else.
     case count(UInt8)
+    /// For PR and PW only: as many as R or W, a strict quorum, in which no stand-in counts. As R or W it is refused.
+    case matching
 
     /// The same in the words of the protocol.
     package var size: QuorumSize {
@@ -24,6 +26,7 @@ public enum ReplicaCount: Hashable, Sendable {
         case .quorum: .quorum
         case .all: .all
         case .count(let count): .count(count)
+        case .matching: .matching
         }
     }
 }
@@ -145,6 +148,8 @@ public struct DeleteOptions: Hashable, Sendable {
     public var mode = WriteMode.readFirst
     /// W.
     public var writes = ReplicaCount.standard
+    /// PW: how many of W must be primaries.
+    public var primaryWrites = ReplicaCount.standard
     /// How long it may take; nil for the client's default.
     public var timeout: Duration?
 

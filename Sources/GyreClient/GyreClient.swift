@@ -20,8 +20,8 @@ import NIOPosix
 public final class GyreClient: Sendable {
     /// How this client behaves.
     public let options: ClientOptions
-    private let loop: any EventLoop
-    private let core: NIOLoopBoundBox<RoutedClient?>
+    let loop: any EventLoop
+    let core: NIOLoopBoundBox<RoutedClient?>
     private let requests: RequestIDs
 
     /// Starts to look for the cluster in the background; nothing is connected yet when this returns.
@@ -126,7 +126,10 @@ public final class GyreClient: Sendable {
     package func delete(_ name: ObjectName, options: DeleteOptions) async throws(GyreError) -> WriteResult {
         let deadline = NIODeadline.now() + self.amount(options.timeout)
         let seen = try await self.seen(options.mode, of: name, until: deadline)
-        let request = DeleteRequest(id: self.requests.next(), name: name, seen: seen, writes: options.writes.size)
+        let request = DeleteRequest(
+            id: self.requests.next(), name: name, seen: seen, writes: options.writes.size,
+            primaryWrites: options.primaryWrites.size
+        )
         return try Self.writeResult(await self.call(.delete(request), until: deadline), of: name)
     }
 
@@ -161,7 +164,8 @@ public final class GyreClient: Sendable {
         return ClusterStatus(reports: reports.sorted { $0.me < $1.me })
     }
 
-    private func call(_ request: ClientRequest, until deadline: NIODeadline) async throws(GyreError) -> ClientResponse {
+    /// As the other, with a moment at which it ends.
+    func call(_ request: ClientRequest, until deadline: NIODeadline) async throws(GyreError) -> ClientResponse {
         let core = self.core
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<ClientResponse, GyreError>, Never>) in
@@ -196,11 +200,13 @@ public final class GyreClient: Sendable {
         }
     }
 
-    private func amount(_ timeout: Duration?) -> TimeAmount {
+    /// A timeout of a call in the units of the loop; nil for the default.
+    func amount(_ timeout: Duration?) -> TimeAmount {
         .nanoseconds(max(0, (timeout ?? self.options.timeout).span.nanoseconds))
     }
 
-    private static func name(_ bucket: String, _ key: String) throws(GyreError) -> ObjectName {
+    /// The name of a key given as text; refuses what is above a limit.
+    static func name(_ bucket: String, _ key: String) throws(GyreError) -> ObjectName {
         do throws(ObjectNameError) {
             return try ObjectName(bucket: ByteBuffer(string: bucket), key: ByteBuffer(string: key))
         } catch {
@@ -232,7 +238,7 @@ public final class GyreClient: Sendable {
         return WriteResult(context: CausalContext(context, of: name), acks: Int(acks), needed: Int(needed))
     }
 
-    /// What is thrown when a node answers something that was not asked.
+    /// What to say about an answer that does not belong to its question.
     static var nonsense: GyreError {
         GyreError(.badRequest, "the node gave an answer of another kind, or one that cannot be read")
     }

@@ -6,7 +6,7 @@ package import GyreMessages
 public struct GyreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of failure. Raw values are stable; they are the `error` of `gyre --json`.
     public enum Code: String, Hashable, Sendable, CaseIterable {
-        /// Too few replicas could be reached; nothing happened that the coordinator knows of.
+        /// Too few replicas, or not the one node that is needed, could be reached; nothing happened that anybody knows of.
         case unavailable
         /// Some replicas took the write, fewer than asked for.
         case unknown

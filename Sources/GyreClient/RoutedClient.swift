@@ -64,6 +64,38 @@ package final class RoutedClient {
         self.attempt(Operation(request: request, deadline: deadline, completion: completion))
     }
 
+    /// Sends `request` to exactly `node`, without routing or retries: what one node knows alone, no other can answer.
+    package func submit(
+        _ request: ClientRequest, to node: NodeID, timeout: TimeSpan, completion: @escaping Completion
+    ) {
+        self.loop.assertInEventLoop()
+        if self.view.generation != self.generation { self.adoptView() }
+        let deadline = NIODeadline.now() + .nanoseconds(max(0, timeout.nanoseconds))
+        let operation = Operation(request: request, deadline: deadline, completion: completion)
+        guard !self.isClosed else { return self.fail(operation, GyreError(.closed, "this client was closed")) }
+        guard let line = self.linesByNode[node] else {
+            return self.fail(operation, self.nobody("no member is named \(node)"))
+        }
+        line.connection().send(request, deadline: deadline) { result in
+            switch result {
+            case .success(let response):
+                line.noteSuccess()
+                if case .failed(let failure) = response { return operation.fail(GyreError(failure)) }
+                completion(.success(response))
+            case .failure(let failure):
+                self.onTrouble(failure, with: line)
+                switch failure {
+                case .notSent(let reason): operation.fail(self.nobody(reason))
+                case .lost(let reason): operation.fail(self.lost(reason))
+                case .timeout: operation.fail(GyreError(Failure.timeout))
+                case .overloaded: operation.fail(GyreError(Failure.overloaded))
+                case .unencodable(let error):
+                    operation.fail(GyreError(Failure.badRequest("cannot be sent: \(error)")))
+                }
+            }
+        }
+    }
+
     /// Asks one node for its report, without routing or retries; nil when it does not answer.
     package func askStatus(
         of node: NodeID, timeout: TimeSpan, completion: @escaping (StatusReport?) -> Void

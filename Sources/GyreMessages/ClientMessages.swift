@@ -84,13 +84,19 @@ package struct DeleteRequest: Hashable, Sendable {
     package var seen: Seen
     /// W.
     package var writes: QuorumSize
+    /// PW: how many of W must be primaries; `standard` asks for none.
+    package var primaryWrites: QuorumSize
 
     /// A delete with the cluster's default quorum.
-    package init(id: RequestID, name: ObjectName, seen: Seen, writes: QuorumSize = .standard) {
+    package init(
+        id: RequestID, name: ObjectName, seen: Seen, writes: QuorumSize = .standard,
+        primaryWrites: QuorumSize = .standard
+    ) {
         self.id = id
         self.name = name
         self.seen = seen
         self.writes = writes
+        self.primaryWrites = primaryWrites
     }
 }
 

@@ -72,7 +72,8 @@ extension Node {
             return .put(version, seen: put.seen, ifAbsent: put.ifAbsent)
         case .delete(let delete):
             return .delete(seen: delete.seen)
-        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+        case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
+            .bucketSet:
             return nil
         }
     }

@@ -10,7 +10,8 @@ enum OperationLabel: Int, CaseIterable {
         case .put: self = .put
         case .get: self = .get
         case .delete: self = .delete
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet: self = .other
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+            self = .other
         }
     }
 

@@ -24,7 +24,9 @@ extension SimWorld {
         switch operation.request {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
         case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
-        case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet: break
+        case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
+            .bucketSet:
+            break
         }
         self.operations.append(operation)
         self.ask(self.operations.count - 1)
@@ -138,7 +140,8 @@ extension SimWorld {
         switch operation.request {
         case .put(let put): !self.plan.isSloppy || put.primaryWrites == .matching
         case .get(let get): !self.plan.isSloppy || get.primaryReads == .matching
-        case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+        case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
+            .bucketSet:
             !self.plan.isSloppy
         }
     }

@@ -124,19 +124,21 @@ extension PutRequest {
 }
 
 extension DeleteRequest {
-    /// Appends id, name, seen, W.
+    /// Appends id, name, seen, W, PW.
     func encode(into buffer: inout ByteBuffer) {
         self.id.encode(into: &buffer)
         self.name.encode(into: &buffer)
         self.seen.encode(into: &buffer)
         self.writes.encode(into: &buffer)
+        self.primaryWrites.encode(into: &buffer)
     }
 
     /// Reads what `encode` wrote.
     init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
         self.init(
             id: try RequestID(decoding: &buffer), name: try ObjectName(decoding: &buffer),
-            seen: try Seen(decoding: &buffer), writes: try QuorumSize(decoding: &buffer)
+            seen: try Seen(decoding: &buffer), writes: try QuorumSize(decoding: &buffer),
+            primaryWrites: try QuorumSize(decoding: &buffer)
         )
     }
 }

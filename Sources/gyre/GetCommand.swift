@@ -18,6 +18,7 @@ struct GetCommand: AsyncParsableCommand {
     @OptionGroup var target: KeyOptions
     @Option(help: "R: a number, one, quorum or all.") var r: ReplicaCountText?
     @Option(help: "PR: how many of R must be primaries.") var pr: ReplicaCountText?
+    @Flag(help: "All of R must be primaries: no stand-in counts.") var strict = false
     @Flag(help: "Print the bytes of the value and nothing else; exit code 3 when there are siblings.") var raw = false
     @Flag(help: "Print what is known about the value instead of the value.") var head = false
 
@@ -25,13 +26,16 @@ struct GetCommand: AsyncParsableCommand {
         guard !(self.raw && (self.head || self.cluster.json)) else {
             throw ValidationError("--raw excludes --head and --json")
         }
+        guard !(self.strict && self.pr != nil) else {
+            throw ValidationError("--strict and --pr exclude each other")
+        }
     }
 
     func run() async throws {
         try await self.cluster.withClient { client in
             var options = GetOptions()
             options.reads = self.r?.count ?? .standard
-            options.primaryReads = self.pr?.count ?? .standard
+            options.primaryReads = self.strict ? .matching : self.pr?.count ?? .standard
             options.headOnly = self.head
             let result = try await client.get(bucket: self.target.bucket, key: self.target.key, options: options)
             if !result.isFound {

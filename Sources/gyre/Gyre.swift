@@ -20,6 +20,8 @@ struct Gyre: AsyncParsableCommand {
             StatusCommand.self,
             RingCommand.self,
             BucketCommand.self,
+            ExplainCommand.self,
+            RepairCommand.self,
             BenchCommand.self,
             SimulateCommand.self,
         ]

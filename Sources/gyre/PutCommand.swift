@@ -20,6 +20,7 @@ struct PutCommand: AsyncParsableCommand {
     @Option(help: "Read the value from a file.") var file: String?
     @Option(help: "W: a number, one, quorum or all.") var w: ReplicaCountText?
     @Option(help: "PW: how many of W must be primaries.") var pw: ReplicaCountText?
+    @Flag(help: "All of W must be primaries: no stand-in counts.") var strict = false
     // One context in 64 begins with a dash and is no flag for it.
     @Option(parsing: .unconditional, help: "The context that a get of this key printed.") var context: String?
     @Flag(help: "Supersede nothing; adds a sibling.") var blind = false
@@ -34,6 +35,9 @@ struct PutCommand: AsyncParsableCommand {
         guard !(self.blind && self.context != nil) else {
             throw ValidationError("--blind and --context exclude each other")
         }
+        guard !(self.strict && self.pw != nil) else {
+            throw ValidationError("--strict and --pw exclude each other")
+        }
     }
 
     func run() async throws {
@@ -44,7 +48,7 @@ struct PutCommand: AsyncParsableCommand {
             options.timeToLive = self.ttl?.duration
             options.ifAbsent = self.ifAbsent
             options.writes = self.w?.count ?? .standard
-            options.primaryWrites = self.pw?.count ?? .standard
+            options.primaryWrites = self.strict ? .matching : self.pw?.count ?? .standard
             let result = try await client.put(
                 bucket: self.target.bucket, key: self.target.key, value: try self.bytes(), options: options)
             printWritten(result, self.target, json: self.cluster.json)
@@ -71,14 +75,23 @@ struct DeleteCommand: AsyncParsableCommand {
     @OptionGroup var cluster: ClusterOptions
     @OptionGroup var target: KeyOptions
     @Option(help: "W: a number, one, quorum or all.") var w: ReplicaCountText?
+    @Option(help: "PW: how many of W must be primaries.") var pw: ReplicaCountText?
+    @Flag(help: "All of W must be primaries: no stand-in counts.") var strict = false
     // One context in 64 begins with a dash and is no flag for it.
     @Option(parsing: .unconditional, help: "The context that a get of this key printed.") var context: String?
+
+    func validate() throws {
+        guard !(self.strict && self.pw != nil) else {
+            throw ValidationError("--strict and --pw exclude each other")
+        }
+    }
 
     func run() async throws {
         try await self.cluster.withClient { client in
             var options = DeleteOptions()
             options.mode = try writeMode(context: self.context, blind: false)
             options.writes = self.w?.count ?? .standard
+            options.primaryWrites = self.strict ? .matching : self.pw?.count ?? .standard
             let result = try await client.delete(
                 bucket: self.target.bucket, key: self.target.key, options: options)
             printWritten(result, self.target, json: self.cluster.json)

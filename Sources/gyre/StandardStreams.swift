@@ -11,8 +11,14 @@ enum StandardStreams {
     /// Writes a line to standard error.
     static func writeError(_ line: String) { self.write(Array((line + "\n").utf8), to: STDERR_FILENO) }
 
+    /// Writes `text` to standard error as it is, without the end of a line.
+    static func writeErrorText(_ text: String) { self.write(Array(text.utf8), to: STDERR_FILENO) }
+
     /// Whether standard output is a terminal.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// Whether standard error is a terminal.
+    static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
     /// All bytes of a file, or of standard input for `-`; refuses more than `bytesMax`.
     static func read(_ path: String, bytesMax: Int) throws(InputError) -> [UInt8] {

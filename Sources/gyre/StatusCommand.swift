@@ -34,6 +34,30 @@ struct StatusSummary {
         let state: String
         let share: Double
         let report: StatusReport?
+        /// What all nodes that answered keep for it.
+        let backlog: Backlog
+
+        /// Whether it takes hints: it answers itself, and its peers do not believe it to be dead.
+        var isUp: Bool { self.report != nil && self.state != "down" && self.state != "removed" }
+    }
+
+    /// Hints that wait for one node, summed over those who keep them.
+    struct Backlog {
+        var count: UInt64 = 0
+        var bytes: UInt64 = 0
+        /// Whole seconds since the first of them was kept: no write that the node lacks for them is older.
+        var lagSeconds: UInt64 = 0
+
+        /// From this lag on, hints wait for a reason that somebody should look at.
+        static let lagSecondsTolerated: UInt64 = 60
+
+        init(of target: NodeID, in reports: [StatusReport]) {
+            for kept in reports.flatMap(\.hints) where kept.target == target {
+                self.count &+= kept.count
+                self.bytes &+= kept.bytes
+                if kept.count > 0 { self.lagSeconds = max(self.lagSeconds, kept.ageMilliseconds / 1_000) }
+            }
+        }
     }
 
     let rows: [Row]
@@ -46,7 +70,7 @@ struct StatusSummary {
             let owned = first?.members.first { $0.record.node == record.node }?.ownedSlots ?? 0
             return Row(
                 record: record, state: Self.word(record), share: Double(owned) / max(1, slots),
-                report: status.report(of: record.node))
+                report: status.report(of: record.node), backlog: Backlog(of: record.node, in: status.reports))
         }
         self.problems = Self.problems(self.rows, status)
     }
@@ -72,6 +96,7 @@ struct StatusSummary {
             default: if row.report == nil { problems.append("\(row.record.name) does not answer") }
             }
         }
+        problems += Self.waitingHints(rows, status.reports)
         if !status.agreesOnRing { problems.append("the nodes do not agree on the ring") }
         let owners = rows.count { $0.record.state.ownsRanges }
         if let replicas = status.reports.first.map({ Int($0.replicas) }), owners < replicas {
@@ -85,19 +110,39 @@ struct StatusSummary {
         return problems
     }
 
+    /// Hints that nobody takes, or that have waited for long. Those for a node that is up are on their way.
+    private static func waitingHints(_ rows: [Row], _ reports: [StatusReport]) -> [String] {
+        var targets = rows.map { row in
+            (
+                name: row.record.name, backlog: row.backlog,
+                isFine: row.isUp && row.backlog.lagSeconds < Backlog.lagSecondsTolerated
+            )
+        }
+        let strangers = Set(reports.flatMap(\.hints).map(\.target)).subtracting(rows.map(\.record.node))
+        for node in strangers.sorted() {
+            targets.append((name: node.description, backlog: Backlog(of: node, in: reports), isFine: false))
+        }
+        return targets.filter { $0.backlog.count > 0 && !$0.isFine }.map { target in
+            target.backlog.count == 1
+                ? "1 hint waits for \(target.name)"
+                : "\(target.backlog.count) hints wait for \(target.name)"
+        }
+    }
+
     /// For people.
     var lines: [String] {
         var table = TextTable([
             .init("NAME"), .init("STATE"), .init("ADDRESS"), .init("ZONE"), .init("SHARE", isNumber: true),
             .init("KEYS", isNumber: true), .init("DISK", isNumber: true), .init("HINTS", isNumber: true),
-            .init("TRANSFERS", isNumber: true), .init("VERSION"),
+            .init("LAG", isNumber: true), .init("TRANSFERS", isNumber: true), .init("VERSION"),
         ])
         for row in self.rows {
             table.add([
                 row.record.name, row.state, row.record.address.description,
                 row.record.zone.isEmpty ? "-" : row.record.zone,
                 "\((row.share * 1_000).rounded() / 10)%", row.report.map { String($0.keys) } ?? "-",
-                row.report.map { byteText($0.diskBytes) } ?? "-", "0", "0", row.record.softwareVersion,
+                row.report.map { byteText($0.diskBytes) } ?? "-", String(row.backlog.count),
+                "\(row.backlog.lagSeconds)s", "0", row.record.softwareVersion,
             ])
         }
         return table.lines + [self.problems.isEmpty ? "healthy" : self.problems.joined(separator: "; ")]
@@ -117,8 +162,10 @@ struct StatusSummary {
             ("state", .text(row.state)), ("address", .text(row.record.address.description)),
             ("zone", .text(row.record.zone)), ("weight", .integer(Int64(row.record.weight))),
             ("share", .number(row.share)), ("keys", row.report.map { .unsigned($0.keys) } ?? .null),
-            ("disk_bytes", row.report.map { .unsigned($0.diskBytes) } ?? .null), ("hints_pending", .integer(0)),
-            ("hint_bytes", .integer(0)), ("lag_s", .integer(0)), ("transfers", .integer(0)),
+            ("disk_bytes", row.report.map { .unsigned($0.diskBytes) } ?? .null),
+            ("hints_pending", .unsigned(row.backlog.count)),
+            ("hint_bytes", .unsigned(row.backlog.bytes)), ("lag_s", .unsigned(row.backlog.lagSeconds)),
+            ("transfers", .integer(0)),
             ("version", .text(row.record.softwareVersion)),
             (
                 "counters",

@@ -9,7 +9,7 @@ import NIOPosix
 import Testing
 
 /// A client of `nodes` that is closed after `body`.
-private func withClient(
+func withClient(
     of nodes: [PeerAddress], timeout: Duration = .seconds(5), _ body: (GyreClient) async throws -> Void
 ) async throws {
     var options = ClientOptions()
@@ -314,7 +314,7 @@ extension Array {
 }
 
 /// Expects a `GyreError` of that code.
-private func expect(code: GyreError.Code, _ body: () async throws -> some Sendable) async {
+func expect(code: GyreError.Code, _ body: () async throws -> some Sendable) async {
     do {
         _ = try await body()
         Issue.record("no error, expected \(code)")

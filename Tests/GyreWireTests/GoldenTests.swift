@@ -31,6 +31,7 @@ enum Golden {
         let report = StatusReport(
             me: Self.node, cluster: "c", members: [MemberView(record: Self.record, ownedSlots: 1_024)],
             partitionCount: 1_024, replicas: 3, ringEpoch: 7, ringHash: 8, keys: 9, diskBytes: 10,
+            hints: [StatusReport.Backlog(target: Self.node, count: 300, bytes: 30_000, ageMilliseconds: 2_000)],
             counters: [StatusReport.Counter(name: "puts", value: 11)]
         )
         let location = LocationReport(token: Token(rawValue: 12), partition: 13, owners: [Self.node])
@@ -82,7 +83,7 @@ enum Golden {
             ("ping-request", gossip(.pingRequest(sequence: 1, target: Self.node, gossip: []))),
             ("state-request", gossip(.stateRequest([Self.record]))), ("state", gossip(.state([]))),
         ]
-        return handshakeAndClient + failed + peers + (try Self.buckets())
+        return handshakeAndClient + failed + peers + Self.healing(name) + (try Self.buckets())
     }
 }
 

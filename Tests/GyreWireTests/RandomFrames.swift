@@ -12,7 +12,7 @@ struct RandomFrames {
     init(seed: UInt64) { self.random = SeededRandom(seed: seed) }
 
     mutating func frame() -> Frame {
-        switch self.random.below(15) {
+        switch self.random.below(18) {
         case 0: .request(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
         case 1: .response(tag: self.random.next(), self.response())
         case 2: .peer(.replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300)))
@@ -34,6 +34,9 @@ struct RandomFrames {
             .peer(
                 .fetchHint(tag: self.random.next(), target: self.node(), name: self.name(), whole: self.coin()))
         case 13: .peer(.buckets(self.buckets()))
+        case 14: .peer(self.exchange())
+        case 15: .peer(.repair(self.repairMessage()))
+        case 16: .peer(self.inspect())
         default: .helloReply(self.helloReply())
         }
     }
@@ -60,7 +63,7 @@ struct RandomFrames {
     }
 
     mutating func request() -> ClientRequest {
-        switch self.random.below(8) {
+        switch self.random.below(12) {
         case 0:
             .put(
                 PutRequest(
@@ -77,18 +80,25 @@ struct RandomFrames {
             )
         case 2:
             .delete(
-                DeleteRequest(id: self.requestID(), name: self.name(), seen: self.seen(), writes: self.quorum())
+                DeleteRequest(
+                    id: self.requestID(), name: self.name(), seen: self.seen(), writes: self.quorum(),
+                    primaryWrites: self.quorum()
+                )
             )
         case 3: .status
         case 4: .bucketList
         case 5: .bucketShow(self.bucket())
         case 6: .bucketSet(self.bucket(), (0..<self.random.below(5)).map { _ in self.bucketChange() })
+        case 7: .explain(self.name())
+        case 8: .repair(self.repairRequest())
+        case 9: .repairCounts(id: self.random.next())
+        case 10: .repairCancel(id: self.random.next())
         default: .locate(self.name())
         }
     }
 
     mutating func response() -> ClientResponse {
-        switch self.random.below(7) {
+        switch self.random.below(9) {
         case 0:
             .stored(
                 context: self.context(), acks: UInt8(self.random.below(256)), needed: UInt8(self.random.below(256))
@@ -110,6 +120,10 @@ struct RandomFrames {
                     writes: UInt8(self.random.below(256)), buckets: self.bucketRecords()
                 )
             )
+        case 6: .explained(self.explanation())
+        case 7:
+            .repairing(
+                self.repairCounts(), isOver: self.coin(), silent: (0..<self.random.below(4)).map { _ in self.node() })
         default: .failed(self.failure())
         }
     }
@@ -131,6 +145,10 @@ struct RandomFrames {
             },
             partitionCount: self.word32(), replicas: UInt8(self.random.below(256)), ringEpoch: self.number(),
             ringHash: self.random.next(), keys: self.number(), diskBytes: self.number(),
+            hints: (0..<self.random.below(4)).map { _ in
+                StatusReport.Backlog(
+                    target: self.node(), count: self.number(), bytes: self.number(), ageMilliseconds: self.number())
+            },
             counters: (0..<self.random.below(4)).map { _ in
                 StatusReport.Counter(name: self.text(max: 20), value: self.number())
             }
@@ -182,7 +200,7 @@ struct RandomFrames {
         self.pick([.record(self.bytes(max: 300)), .digest(self.random.next()), .absent, .corrupt, .overloaded])
     }
 
-    private mutating func metadata() -> VersionMetadata {
+    mutating func metadata() -> VersionMetadata {
         let fields = (0..<self.random.below(3)).map { _ in
             MetadataField(name: self.bytes(max: 8), value: self.bytes(max: 8))
         }
@@ -199,7 +217,7 @@ struct RandomFrames {
         RequestID(client: self.random.next(), sequence: self.number())
     }
 
-    private mutating func name() -> ObjectName {
+    mutating func name() -> ObjectName {
         var bucket = self.bytes(max: 20)
         var key = self.bytes(max: 40)
         bucket.writeInteger(UInt8(1))
@@ -218,7 +236,7 @@ struct RandomFrames {
 
     mutating func word64() -> UInt64 { self.random.next() }
 
-    private mutating func word32() -> UInt32 { UInt32(truncatingIfNeeded: self.random.next()) }
+    mutating func word32() -> UInt32 { UInt32(truncatingIfNeeded: self.random.next()) }
 
     /// Numbers of every length, small ones most often.
     mutating func number() -> UInt64 { self.random.next() >> self.random.below(64) }

@@ -1,3 +1,4 @@
+import Foundation
 import GyreBase
 import GyreCausality
 import GyreStorage
@@ -11,8 +12,10 @@ struct RecordCacheTests {
     /// What a decision comes to, in a form that can be compared.
     private func summary(_ outcome: StorageOutcome) -> String {
         switch outcome {
-        case .updated(_, let digest, let context): "updated \(digest.rawValue) \(context.entries)"
-        case .merged(let digest, let clash): "merged \(digest.rawValue) \(clash)"
+        case .updated(_, let digest, let context, let change):
+            "updated \(digest.rawValue) \(context.entries) \(String(describing: change))"
+        case .merged(let digest, let clash, let change):
+            "merged \(digest.rawValue) \(clash) \(String(describing: change))"
         case .refused(let refusal): "refused \(refusal)"
         default: "something else"
         }
@@ -63,15 +66,40 @@ struct RecordCacheTests {
         }
     }
 
+    @Test func aRecordThatRotsOnDiskIsWrittenAgainFromWhatTheWriterRemembers() throws {
+        let directory = TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
+        let engine = try LevelDBEngine(
+            path: directory.path + "/store", owner: Store.owner, options: LevelDBOptions())
+        let writer = try CommitWriter(engine)
+        let name = try Sample.name("k")
+        var replies: [StorageReply] = []
+        let tag = StorageTag(rawValue: 1)
+        let put = Update.put(Sample.version(2, "newer"), seen: .blind, ifAbsent: false)
+        _ = try writer.commit([.update(tag, name, put)], from: 0, into: &replies)
+        let rotten = try WriteBatch()
+        rotten.put(StorageKey.bytes(of: name), ByteBuffer(string: "no record at all"))
+        try engine.database.write(rotten, isSynced: true)
+        guard case .refused(.corrupt) = try engine.read(name, .record) else {
+            Issue.record("the record is not corrupt")
+            return
+        }
+        let older = Sample.record(Sample.version(1, "older"))
+        _ = try writer.commit([.heal(tag, name, record: older)], from: 0, into: &replies)
+        guard case .record(var body, _) = try engine.read(name, .record) else {
+            Issue.record("the record is still corrupt")
+            return
+        }
+        #expect(try Siblings(decoding: &body).values == ["newer"], "what the writer knew is not forgotten")
+    }
+
     private func keep(_ name: ObjectName, _ value: String, in cache: inout RecordCache) -> Bool {
         let body = Sample.record(Sample.version(1, value))
-        let record = ObjectRecord(body: body, digest: RecordDigest(of: body, name: name), versionCount: 1)
+        let record = ObjectRecord(
+            body: body, digest: RecordDigest(of: body, name: name), versionCount: 1, hasExpiry: false)
         var entry = StorageKey.bytes(of: name)
         let keyBytes = entry.readableBytes
         RecordFormat.write(record, into: &entry)
-        let body = entry.getSlice(at: entry.readerIndex + keyBytes, length: entry.readableBytes - keyBytes) ?? entry
-        let record = ObjectRecord(
-            body: body, digest: RecordDigest(rawValue: 1), versionCount: 1, hasExpiry: false)
         return cache.keep(entry, keyBytes: keyBytes, record, name: name)
     }
 
