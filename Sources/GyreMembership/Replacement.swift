@@ -47,9 +47,17 @@ package enum RingPlaces {
 }
 
 extension Membership {
-    /// Bans the identity whose place this node has taken: its disk is gone, so it can never come back.
+    /// Bans the identity whose place this node has taken, now and whenever it is heard of: its disk is gone, so it can never come
+    /// back. Not before this node is known to the others, who would otherwise see a ring with neither.
+    package mutating func retireReplaced(at now: Instant, into effects: inout [MembershipEffect]) {
+        self.retiresReplaced = true
+        self.banReplaced(at: now, into: &effects)
+        self.finish(into: &effects)
+    }
+
+    /// See `retireReplaced`.
     mutating func banReplaced(at now: Instant, into effects: inout [MembershipEffect]) {
-        guard let earlier = self.me.replaces, let index = self.index(of: earlier),
+        guard self.retiresReplaced, let earlier = self.me.replaces, let index = self.index(of: earlier),
             self.peers[index].record.state != .removed
         else { return }
         var record = self.peers[index].record

@@ -45,21 +45,24 @@ extension Node {
         part.counts.planned = UInt64(part.pairs.count)
         self.refill = refill
         self.repairParts.append(part)
-        self.endRefillIfComplete(into: &effects)
+        self.endRefillIfComplete(at: now, into: &effects)
     }
 
     /// A partition was compared with one of its owners.
-    mutating func noteRefilled(_ partition: Int, from peer: NodeID, into effects: inout [NodeEffect]) {
+    mutating func noteRefilled(
+        _ partition: Int, from peer: NodeID, at now: Now, into effects: inout [NodeEffect]
+    ) {
         guard var others = self.refill?.waiting[partition] else { return }
         others.removeAll { $0 == peer }
         self.refill?.waiting[partition] = others.isEmpty ? nil : others
-        self.endRefillIfComplete(into: &effects)
+        self.endRefillIfComplete(at: now, into: &effects)
     }
 
-    private mutating func endRefillIfComplete(into effects: inout [NodeEffect]) {
+    private mutating func endRefillIfComplete(at now: Now, into effects: inout [NodeEffect]) {
         guard let refill = self.refill, refill.waiting.isEmpty, self.mustRefill else { return }
         self.mustRefill = false
         self.refill = nil
+        self.retireReplaced(at: now, into: &effects)
         let tag = self.replicas.insert(.note)
         effects.append(.store(.keep(StorageTag(rawValue: tag), document: .refilled, ByteBuffer(integer: UInt8(1)))))
         effects.append(.event(.refilled))

@@ -206,7 +206,7 @@ extension Node {
         switch failure {
         case nil:
             if id == Refill.repairID {
-                self.noteRefilled(operation.partition, from: operation.peer, into: &effects)
+                self.noteRefilled(operation.partition, from: operation.peer, at: now, into: &effects)
             }
             self.repairParts[index].counts.compared += 1
             if inSync { self.repairParts[index].counts.inSync += 1 }

@@ -133,6 +133,7 @@ package struct Node: ~Copyable {
     /// The first step of a life: leases dots and learns the ring from the members known.
     package mutating func start(at now: Now, into effects: inout [NodeEffect]) {
         self.leaseDots(into: &effects)
+        if self.membership.me.replaces != nil, !self.mustRefill { self.retireReplaced(at: now, into: &effects) }
         self.rebuildRing(into: &effects)
     }
 
@@ -282,7 +283,7 @@ package struct Node: ~Copyable {
     }
 
     /// Lets membership take an input in and carries its effects over into the node's own.
-    private mutating func withMembership(
+    mutating func withMembership(
         into effects: inout [NodeEffect], _ body: (inout Membership, inout [MembershipEffect]) -> Void
     ) {
         self.membershipEffects.removeAll(keepingCapacity: true)
@@ -302,6 +303,13 @@ package struct Node: ~Copyable {
         self.reachable = self.connected.filter { $0 != self.me && self.membership.isAlive($0) } + [self.me]
         self.reachable.sort()
         if ringChanged { self.rebuildRing(into: &effects) }
+    }
+
+    /// The identity whose place this node has taken is no longer needed by anybody.
+    mutating func retireReplaced(at now: Now, into effects: inout [NodeEffect]) {
+        self.withMembership(into: &effects) { membership, out in
+            membership.retireReplaced(at: now.instant, into: &out)
+        }
     }
 
     private mutating func rebuildRing(into effects: inout [NodeEffect]) {
