@@ -286,10 +286,19 @@ struct Oracle: Sendable {
         }
     }
 
-    /// A record of `key` is gone for good; `others` is all that is safe elsewhere. Returns the acknowledged writes that are gone
-    /// with it, which from now on nobody is owed.
-    mutating func onRecordLost(key: Int, others: [Siblings]) throws(Violation) -> [UInt64] {
-        let gone = self.keys[key].entries.filter { entry in !others.contains { $0.context.covers(entry.dot) } }
+    /// What node `index` had of `key` in `lost` is gone for good; `others` is all that is safe elsewhere. Returns the acknowledged
+    /// writes that are gone with it, which from now on nobody is owed.
+    mutating func onRecordLost(
+        key: Int, at index: Int, lost: [Siblings], others: [Siblings]
+    ) throws(Violation) -> [UInt64] {
+        var elsewhere = BitSet()
+        for (node, twins) in self.twins.enumerated() where node != index {
+            for (place, twin) in twins where place.key == key { elsewhere.formUnion(twin.seen) }
+        }
+        let gone = self.keys[key].entries.enumerated().filter { number, entry in
+            lost.contains { $0.context.covers(entry.dot) } && !elsewhere.contains(number)
+                && !others.contains { $0.context.covers(entry.dot) }
+        }.map(\.element)
         for entry in gone {
             self.keys[key].lose(entry.dot)
             self.keys[key].forgetEscape(entry.dot)

@@ -125,9 +125,11 @@ final class SimWorld {
     /// the rest was promised for one disk and may go with it.
     func loseRecord(of key: Int, at index: Int, withHints: Bool) throws(Violation) {
         let name = self.workload.names[key]
+        let known = self.nodes[index].disk.knowledge(name)
+        let lost = withHints ? known : Array(known.prefix(1))
         var others = self.nodes.filter { $0.index != index }.flatMap { $0.disk.knowledge(name) }
-        if !withHints { others += self.nodes[index].disk.knowledge(name).dropFirst() }
-        for write in try self.oracle.onRecordLost(key: key, others: others) {
+        if !withHints { others += known.dropFirst() }
+        for write in try self.oracle.onRecordLost(key: key, at: index, lost: lost, others: others) {
             if let copies = self.acknowledgedCopies[write], copies > 1 {
                 throw Violation("INV 1", "write \(write) was acknowledged for \(copies) disks, and one disk took it along")
             }
