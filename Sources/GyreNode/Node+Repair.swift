@@ -47,6 +47,9 @@ extension Node {
     mutating func startRepair(
         _ request: RepairRequest, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]
     ) {
+        if request.id == Refill.repairID {
+            return self.answer(target, .failed(.badRequest("a repair's id is not zero")), into: &effects)
+        }
         if let partition = request.partition, Int(partition) >= self.options.partitionCount {
             let reason = "partition \(partition) is none of 0 to \(self.options.partitionCount - 1)"
             return self.answer(target, .failed(.badRequest(reason)), into: &effects)
@@ -59,7 +62,7 @@ extension Node {
         }
         if !self.repairRuns.contains(where: { $0.request.id == request.id }) {
             if self.repairRuns.count >= RepairRun.runsMax { self.repairRuns.removeFirst() }
-            let parts = self.ring.members.map { (node: $0.node, counts: RepairCounts(), isOver: false) }
+            let parts = self.ring.members.map { RepairRun.Part(node: $0.node, heardAt: now.instant) }
             self.repairRuns.append(RepairRun(request: request, parts: parts, began: now.instant))
             for member in self.ring.members where member.node != self.me {
                 effects.append(.send(member.node, .repair(.start(request))))
@@ -100,13 +103,18 @@ extension Node {
             guard let run = self.repairRuns.firstIndex(where: { $0.request.id == id }),
                 let part = self.repairRuns[run].parts.firstIndex(where: { $0.node == node })
             else { return }
-            self.repairRuns[run].parts[part] = (node, counts, isOver)
+            self.repairRuns[run].parts[part] = RepairRun.Part(
+                node: node, counts: counts, isOver: isOver, heardAt: now.instant)
         }
     }
 
     private mutating func joinRepair(
         _ request: RepairRequest, for coordinator: NodeID, at now: Now, into effects: inout [NodeEffect]
     ) {
+        if let done = self.repairsDone.first(where: { $0.id == request.id }) {
+            let message = RepairMessage.counts(id: done.id, done.counts, isOver: true)
+            return effects.append(.send(coordinator, .repair(message)))
+        }
         guard !self.repairParts.contains(where: { $0.request.id == request.id }),
             self.repairParts.count < RepairRun.runsMax
         else { return }
@@ -126,6 +134,9 @@ extension Node {
     }
 
     private mutating func leaveRepair(_ id: UInt64) {
+        for run in self.repairRuns.indices where self.repairRuns[run].request.id == id {
+            for part in self.repairRuns[run].parts.indices { self.repairRuns[run].parts[part].isOver = true }
+        }
         guard let index = self.repairParts.firstIndex(where: { $0.request.id == id }) else { return }
         self.repairParts[index].counts.planned -= UInt64(self.repairParts[index].pairs.count)
         self.repairParts[index].pairs = []
@@ -142,12 +153,31 @@ extension Node {
 
     /// Begins comparisons of repairs as far as their limit allows, and reports.
     mutating func continueRepairs(at now: Now, into effects: inout [NodeEffect]) {
+        self.remindParts(at: now, into: &effects)
         guard !self.repairParts.isEmpty else { return }
         for index in self.repairParts.indices {
             self.beginPairs(of: index, at: now, into: &effects)
             self.report(index, at: now, into: &effects)
         }
+        for part in self.repairParts where part.isOver && part.request.id != Refill.repairID {
+            if self.repairsDone.count >= RepairRun.runsMax { self.repairsDone.removeFirst() }
+            self.repairsDone.append((part.request.id, part.counts))
+        }
         self.repairParts.removeAll { $0.isOver }
+    }
+
+    /// Asks nodes again that owe a word about their part of a repair.
+    private mutating func remindParts(at now: Now, into effects: inout [NodeEffect]) {
+        for run in self.repairRuns.indices {
+            for part in self.repairRuns[run].parts.indices {
+                let known = self.repairRuns[run].parts[part]
+                guard !known.isOver, known.node != self.me, self.isReachable(known.node),
+                    now.instant.since(known.heardAt) > RepairRun.patience
+                else { continue }
+                self.repairRuns[run].parts[part].heardAt = now.instant
+                effects.append(.send(known.node, .repair(.start(self.repairRuns[run].request))))
+            }
+        }
     }
 
     private mutating func beginPairs(of index: Int, at now: Now, into effects: inout [NodeEffect]) {

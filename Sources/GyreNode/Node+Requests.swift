@@ -163,7 +163,8 @@ extension Node {
             return self.sizes(writes, primaries, standard: quorum.writes)
         case .delete(let delete):
             let writes = delete.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
-            return self.sizes(writes, .standard, standard: quorum.writes)
+            let primaries = delete.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
+            return self.sizes(writes, primaries, standard: quorum.writes)
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
             return (1, 0)
         }

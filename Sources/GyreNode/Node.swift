@@ -63,6 +63,8 @@ package struct Node: ~Copyable {
     var roundPartition = 0
     var repairParts: [RepairPart] = []
     var repairRuns: [RepairRun] = []
+    /// Parts that are over, in case their coordinator did not hear of it.
+    var repairsDone: [(id: UInt64, counts: RepairCounts)] = []
     /// Whether the disk of an earlier identity is to be made up for, and how far that is.
     var mustRefill: Bool
     var refill: Refill?
@@ -98,7 +100,8 @@ package struct Node: ~Copyable {
         self.ring = ring
         self.buckets = buckets
         self.reachable = [me.node]
-        self.dots = DotSource(author: recovered.author ?? me.node, floor: recovered.counterFloor, block: options.leaseBlock)
+        self.dots = DotSource(
+            author: recovered.author ?? me.node, floor: recovered.counterFloor, block: options.leaseBlock)
         // Every life has leased dots further on than the one before, or else started at another time.
         let life = StableHash.xxh3(recovered.counterFloor, seed: now.wall.milliseconds)
         self.puts = SlotTable(kind: .put, life: life)

@@ -26,10 +26,21 @@ struct RepairPart {
 struct RepairRun {
     /// The most repairs remembered.
     static let runsMax = 16
+    /// A node that says nothing for so long is asked again: it may have been restarted, or its last words were lost.
+    static let patience = TimeSpan.seconds(2)
 
     let request: RepairRequest
-    /// By node: how far its part is.
-    var parts: [(node: NodeID, counts: RepairCounts, isOver: Bool)]
+    /// One node's part as it was last heard of.
+    struct Part {
+        let node: NodeID
+        var counts = RepairCounts()
+        var isOver = false
+        /// When the node last said something about it, or was asked to begin.
+        var heardAt: Instant
+    }
+
+    /// All parts.
+    var parts: [Part]
     /// When it was started.
     let began: Instant
 

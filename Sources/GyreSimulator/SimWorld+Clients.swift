@@ -68,7 +68,8 @@ extension SimWorld {
                 let copies = try self.oracle.onPutStored(
                     write: write, name: name, acks: Int(acks) - self.lostCopies(operation.key), durable: durable)
                 // A stand-in's copy is one that a read of owners need not meet.
-                self.acknowledge(write, key: operation.key, writes: self.isStrict(operation) ? Int(needed) : 0, copies: copies)
+                self.acknowledge(
+                    write, key: operation.key, writes: self.isStrict(operation) ? Int(needed) : 0, copies: copies)
             case .delete:
                 try self.oracle.onDeleteStored(
                     removed: operation.declared, name: name, acks: Int(acks) - self.lostCopies(operation.key),

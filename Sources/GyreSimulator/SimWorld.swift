@@ -131,7 +131,8 @@ final class SimWorld {
         if !withHints { others += known.dropFirst() }
         for write in try self.oracle.onRecordLost(key: key, at: index, lost: lost, others: others) {
             if let copies = self.acknowledgedCopies[write], copies > 1 {
-                throw Violation("INV 1", "write \(write) was acknowledged for \(copies) disks, and one disk took it along")
+                throw Violation(
+                    "INV 1", "write \(write) was acknowledged for \(copies) disks, and one disk took it along")
             }
             self.acknowledged[key].removeAll { $0.write == write }
         }
