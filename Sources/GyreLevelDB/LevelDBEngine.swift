@@ -269,7 +269,7 @@ package final class LevelDBEngine: Sendable {
             state.author = author
         }
         state.isRefilled = try self.body(.refilled, database, "the refill") != nil
-        state.holdsObjects = counters.objectCounts.keys + counters.objectCounts.tombstones > 0
+        state.holdsObjects = counters.objectCounts != ObjectCounts()
         state.trees = self.trees(database)
         state.buckets = try self.body(.buckets, database, "the bucket properties")
         return state

@@ -29,7 +29,7 @@ package struct LevelDBOptions: Sendable {
     /// Writes are sorted in memory up to this many bytes before they become a table.
     package var writeBufferBytes = 16 << 20
     /// Records written last that the writer keeps in memory, in bytes; zero keeps none.
-    package var writtenRecordsBytesMax = 48 << 20
+    package var writtenRecordsBytesMax = 24 << 20
     /// Tables are split at this size.
     package var tableBytes = 8 << 20
     /// Data blocks are read and checked as a whole.

@@ -85,7 +85,7 @@ package struct MemoryEngine: Sendable {
     package var recovered: RecoveredState {
         var state = RecoveredState(
             counterFloor: self.ceiling, members: self.members, hints: self.totals.hints.backlogs)
-        state.holdsObjects = self.totals.objects.keys + self.totals.objects.tombstones > 0
+        state.holdsObjects = self.totals.objects != ObjectCounts()
         state.buckets = self.buckets
         state.isRefilled = self.isRefilled
         state.author = self.author.flatMap { RecoveredState.author(from: $0) }

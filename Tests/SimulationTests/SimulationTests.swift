@@ -64,8 +64,8 @@ private let everyFault = Set(FaultClass.implemented)
     /// Where to begin, because the seeds before take the time of a debug build and show nothing: a mistake that needs a rare
     /// coincidence, and the first seed that has it.
     private static let firstSeeds: [PlantedBug: UInt64] = [
-        .readRepairWritesLoser: 6, .twoReplicasOnOneNode: 2, .skipWrapAround: 6, .sendBeforeOwnDisk: 36,
-        .readBeforeSync: 2,
+        .readRepairWritesLoser: 7, .twoReplicasOnOneNode: 2, .skipWrapAround: 6, .sendBeforeOwnDisk: 49,
+        .readBeforeSync: 2, .countHintInMemory: 2, .dropHintAtCap: 11,
     ]
 
     @Test(arguments: PlantedBug.allCases)
