@@ -32,8 +32,10 @@ package final class ClusterView {
             self.members = members
             self.generation += 1
         }
-        let owners = members.filter(\.state.ownsRanges).map { member in
-            RingMember(node: member.node, weight: member.weight, zone: member.zone)
+        let all = report.members.map(\.record).sorted { $0.node < $1.node }
+        let owners = RingPlaces.owners(of: all).map { member in
+            RingMember(
+                node: member.record.node, place: member.place, weight: member.record.weight, zone: member.record.zone)
         }
         let options = try? RingOptions(
             partitionCount: Int(report.partitionCount), replicas: Int(report.replicas)

@@ -99,7 +99,7 @@ package final class DataDirectory: Sendable {
         case (let noted?, true): (self.origin, self.identity) = (.kept, noted.renamed(name))
         case (let noted?, false):
             self.origin = .storeWasLost(previous: noted.node)
-            self.identity = Self.drawnIdentity(cluster, name)
+            self.identity = Self.drawnIdentity(cluster, name, replaces: noted.node)
         case (nil, true): (self.origin, self.identity) = (.identityWasLost, Self.drawnIdentity(cluster, name))
         case (nil, false): (self.origin, self.identity) = (.created, Self.drawnIdentity(cluster, name))
         }
@@ -118,8 +118,11 @@ package final class DataDirectory: Sendable {
         }
     }
 
-    private static func drawnIdentity(_ cluster: String, _ name: String) -> NodeIdentity {
-        NodeIdentity(node: NodeID(rawValue: UInt64.random(in: 1...UInt64.max)), cluster: cluster, name: name)
+    private static func drawnIdentity(
+        _ cluster: String, _ name: String, replaces: NodeID? = nil
+    ) -> NodeIdentity {
+        let node = NodeID(rawValue: UInt64.random(in: 1...UInt64.max))
+        return NodeIdentity(node: node, cluster: cluster, name: name, replaces: replaces)
     }
 
     private static func notedIdentity(_ file: String) throws(DataDirectoryError) -> NodeIdentity? {
@@ -149,7 +152,7 @@ package final class DataDirectory: Sendable {
 extension NodeIdentity {
     /// The same node under another name.
     fileprivate func renamed(_ name: String) -> NodeIdentity {
-        NodeIdentity(node: self.node, cluster: self.cluster, name: name)
+        NodeIdentity(node: self.node, cluster: self.cluster, name: name, replaces: self.replaces)
     }
 }
 

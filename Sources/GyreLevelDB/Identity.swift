@@ -8,6 +8,8 @@ package struct NodeIdentity: Hashable, Sendable {
     package let cluster: String
     /// What people call the node.
     package let name: String
+    /// The identity whose disk was lost, and whose place this node has taken; nil when there was none.
+    package let replaces: NodeID?
 
     /// The format of data directories that this version writes, and the newest it reads.
     package static let formatVersion: UInt64 = 1
@@ -15,7 +17,8 @@ package struct NodeIdentity: Hashable, Sendable {
     package static let fileBytesMax = 4_096
 
     /// Puts the parts together.
-    package init(node: NodeID, cluster: String, name: String) {
+    package init(node: NodeID, cluster: String, name: String, replaces: NodeID? = nil) {
+        self.replaces = replaces
         self.node = node
         self.cluster = cluster
         self.name = name
@@ -24,7 +27,8 @@ package struct NodeIdentity: Hashable, Sendable {
     /// One JSON object on one line.
     package var json: String {
         "{\"format_version\":\(Self.formatVersion),\"node\":\"\(self.node)\",\"cluster\":"
-            + "\(Self.quoted(self.cluster)),\"name\":\(Self.quoted(self.name))}\n"
+            + "\(Self.quoted(self.cluster)),\"name\":\(Self.quoted(self.name))"
+            + (self.replaces.map { ",\"replaces\":\"\($0)\"" } ?? "") + "}\n"
     }
 
     /// Why a file is no identity.
@@ -47,7 +51,14 @@ package struct NodeIdentity: Hashable, Sendable {
         }
         guard case .text(let cluster)? = fields["cluster"] else { throw .malformed("no cluster") }
         guard case .text(let name)? = fields["name"] else { throw .malformed("no name") }
-        self.init(node: node, cluster: cluster, name: name)
+        var replaces: NodeID?
+        if case .text(let hexadecimal)? = fields["replaces"] {
+            guard let earlier = NodeID(hexadecimal: hexadecimal) else {
+                throw .malformed("replaces is no node of sixteen hexadecimal digits")
+            }
+            replaces = earlier
+        }
+        self.init(node: node, cluster: cluster, name: name, replaces: replaces)
     }
 
     /// `text` as a JSON string.

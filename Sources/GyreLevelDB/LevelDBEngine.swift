@@ -263,6 +263,12 @@ package final class LevelDBEngine: Sendable {
             state.hints = totals.backlogs
         }
         state.members = try self.body(.members, database, "the members")
+        if let body = try self.body(.author, database, "the author") {
+            // Without it dots might be issued under a name that a record here no longer vouches for.
+            guard let author = RecoveredState.author(from: body) else { throw StoreOpenError.record("the author") }
+            state.author = author
+        }
+        state.isRefilled = try self.body(.refilled, database, "the refill") != nil
         state.holdsObjects = counters.objectCounts.keys + counters.objectCounts.tombstones > 0
         state.trees = self.trees(database)
         state.buckets = try self.body(.buckets, database, "the bucket properties")

@@ -41,6 +41,8 @@ package struct Membership: Sendable {
     var gossipAt = Instant.start
     var stateAt = Instant.start
     var isStopped = false
+    /// Whether the identity whose place this node has taken is to be banned.
+    var retiresReplaced = false
     var ringChangePending = false
     var normalPending = false
     var persistPending = false
@@ -92,7 +94,7 @@ package struct Membership: Sendable {
     ) {
         guard !self.isStopped else { return }
         self.noteTick(at: now, random: &random)
-        if self.me.state == .joining, now >= self.joinDeadline { self.becomeNormal() }
+        if self.me.state == .joining, now >= self.joinDeadline, self.mayBecomeNormal { self.becomeNormal() }
         if self.me.state != .removed {
             self.dialWhoIsMissing(at: now, random: &random, into: &effects)
             self.askForStates(at: now, random: &random, into: &effects)
@@ -214,6 +216,9 @@ package struct Membership: Sendable {
             effects.append(.send(to: peer.record.node, .state([farewell])))
         }
     }
+
+    /// A node that takes another's place knows that there is a cluster, and must not take itself for all of it.
+    private var mayBecomeNormal: Bool { self.me.replaces == nil || !self.peers.isEmpty }
 
     /// Emits what an input has to say once, however often it came up.
     mutating func finish(into effects: inout [MembershipEffect]) {

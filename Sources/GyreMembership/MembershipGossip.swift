@@ -20,6 +20,7 @@ extension Membership {
             }
         }
         self.recordsRefused += UInt64(max(0, records.count - MembershipOptions.membersMax))
+        self.banReplaced(at: now, into: &effects)
     }
 
     private mutating func absorbNew(_ record: MemberRecord, at now: Instant, into effects: inout [MembershipEffect]) {
@@ -226,10 +227,11 @@ extension Membership {
     private struct RingPart: Equatable {
         let weight: Int
         let zone: String
+        let replaces: NodeID?
     }
 
     private static func ringShare(_ record: MemberRecord?) -> RingPart? {
         guard let record, record.state.ownsRanges else { return nil }
-        return RingPart(weight: record.weight, zone: record.zone)
+        return RingPart(weight: record.weight, zone: record.zone, replaces: record.replaces)
     }
 }

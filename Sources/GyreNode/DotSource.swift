@@ -7,14 +7,15 @@ import GyreStorage
 /// Counters are leased on disk in blocks before they are used. A life starts at the floor the disk remembers, which is at
 /// or above every counter any earlier life used, so no crash can bring one back.
 struct DotSource {
-    private let node: NodeID
+    /// The name in the dots: the node's identity, unless a record here was healed (docs/decisions/0003).
+    private(set) var author: NodeID
     private let block: UInt64
     private var nextCounter: UInt64
     private var ceiling: UInt64 = 0
     private var asked: UInt64
 
-    init(node: NodeID, floor: UInt64, block: UInt64) {
-        self.node = node
+    init(author: NodeID, floor: UInt64, block: UInt64) {
+        self.author = author
         self.block = block
         self.nextCounter = max(floor, 1)
         self.asked = self.nextCounter
@@ -30,7 +31,12 @@ struct DotSource {
     mutating func issue(as author: NodeID? = nil) -> Dot? {
         guard self.isLeased else { return nil }
         defer { self.nextCounter += 1 }
-        return Dot(node: author ?? self.node, counter: self.nextCounter)
+        return Dot(node: author ?? self.author, counter: self.nextCounter)
+    }
+
+    /// Takes a name that no dot has had: made of the old one and of the lowest counter that was never issued.
+    mutating func renew() {
+        self.author = NodeID(rawValue: StableHash.xxh3(self.nextCounter, seed: self.author.rawValue) | 1)
     }
 
     /// The ceiling to ask the disk for, when half of what was asked for is used up.

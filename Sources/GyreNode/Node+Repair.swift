@@ -157,6 +157,7 @@ extension Node {
         {
             let request = self.repairParts[index].request
             if !self.isReachable(pair.peer) {
+                if request.id == Refill.repairID { return self.postpone(index, pair, at: now) }
                 self.repairParts[index].counts.failed += 1
             } else if self.beginExchange(pair.partition, with: pair.peer, repair: request, at: now, into: &effects) {
                 self.repairParts[index].active += 1
@@ -204,12 +205,15 @@ extension Node {
         self.repairParts[index].counts.bytesSent += operation.bytes
         switch failure {
         case nil:
+            if id == Refill.repairID {
+                self.noteRefilled(operation.partition, from: operation.peer, at: now, into: &effects)
+            }
             self.repairParts[index].counts.compared += 1
             if inSync { self.repairParts[index].counts.inSync += 1 }
         case .notReady: self.postpone(index, (operation.partition, operation.peer), at: now)
         default:
             // What was settled stays settled; another attempt goes on from there.
-            if self.isReachable(operation.peer) {
+            if self.isReachable(operation.peer) || id == Refill.repairID {
                 self.postpone(index, (operation.partition, operation.peer), at: now)
             } else {
                 self.repairParts[index].counts.failed += 1

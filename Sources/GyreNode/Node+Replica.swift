@@ -30,6 +30,7 @@ extension Node {
             self.counters.overloaded += 1
             return effects.append(.send(node, .fetched(tag: tag, .overloaded)))
         }
+        if self.isRefilling(name.token) { return effects.append(.send(node, .fetched(tag: tag, .overloaded))) }
         let work = self.replicas.insert(.fetch(from: node, tag: tag, name: name))
         effects.append(.store(.read(StorageTag(rawValue: work), name, whole ? .record : .digest)))
     }
@@ -82,7 +83,7 @@ extension Node {
                 if change != nil { self.counters.versionsCollected += 1 }
                 self.noteChange(change, of: name)
             }
-        case .checkpoint: break
+        case .note: break
         case .exchangeList(let tag): self.onExchangeList(tag, outcome, at: now, into: &effects)
         case .exchangeRead(let tag, let name): self.onExchangeRead(tag, name, outcome, at: now, into: &effects)
         case .exchangeMerge(let tag, let name, let sent):
@@ -210,6 +211,14 @@ extension Node {
         guard !heal.merged.isEmpty else { return }
         var record = ByteBuffer()
         heal.merged.encode(into: &record)
+        // The record that is gone may have held dots of this node that only a hint somewhere has by now. A context entry for
+        // later ones would claim them, so later ones get another name, and that is on the disk before the record is.
+        self.dots.renew()
+        let note = self.replicas.insert(.note)
+        effects.append(
+            .store(
+                .keep(
+                    StorageTag(rawValue: note), document: .author, ByteBuffer(integer: self.dots.author.rawValue))))
         let work = self.replicas.insert(.heal(heal.name))
         effects.append(.store(.heal(StorageTag(rawValue: work), heal.name, record: record)))
     }

@@ -43,7 +43,7 @@ extension Node {
         let isSloppy =
             self.options.isSloppy && self.buckets.table.properties(of: name.bucket)?.allowsFallbacks ?? true
         let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy)
-        guard let ownPlace = self.ownPlace(in: replicas) else {
+        guard let ownPlace = self.ownPlace(in: replicas, for: name.token) else {
             return self.forward(request, target, replicas: replicas, deadline: deadline, at: now, into: &effects)
         }
         let reachable = self.reachablePlaces(replicas)
@@ -77,9 +77,10 @@ extension Node {
     }
 
     /// This node's place: as an owner, or as a stand-in when no owner can be reached that could coordinate.
-    private func ownPlace(in replicas: ReplicaSet) -> Int? {
+    private func ownPlace(in replicas: ReplicaSet, for token: Token) -> Int? {
         guard let place = replicas.place(of: self.me) else { return nil }
         let isOwner = replicas.target(at: place) == nil
+        if isOwner, self.isRefilling(token) { return nil }
         return isOwner || !replicas.primaries.contains(where: { self.isReachable(replicas.node(at: $0)) }) ? place : nil
     }
 
@@ -139,7 +140,7 @@ extension Node {
             return .tooLarge(limit: UInt64(self.options.contextActorsMax))
         }
         // A context that covers dots of the future would silently swallow them.
-        if context.counter(of: self.me) >= self.dots.unissued {
+        if context.counter(of: self.dots.author) >= self.dots.unissued {
             return .badRequest("the context names a dot that was never issued; read the key again")
         }
         return nil

@@ -42,7 +42,7 @@ extension Node {
             var bytes = ByteBuffer()
             if self.trees.forest.writeCheckpoint(of: partition, into: &bytes) { checkpoints.append(bytes) }
         }
-        let tag = self.replicas.insert(.checkpoint)
+        let tag = self.replicas.insert(.note)
         effects.append(.store(.checkpoint(StorageTag(rawValue: tag), trees: checkpoints)))
     }
 

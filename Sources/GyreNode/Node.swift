@@ -63,6 +63,9 @@ package struct Node: ~Copyable {
     var roundPartition = 0
     var repairParts: [RepairPart] = []
     var repairRuns: [RepairRun] = []
+    /// Whether the disk of an earlier identity is to be made up for, and how far that is.
+    var mustRefill: Bool
+    var refill: Refill?
     var inspections: SlotTable<InspectOperation>
     var explains: SlotTable<ExplainOperation>
     private var lastTick = Instant.start
@@ -95,7 +98,7 @@ package struct Node: ~Copyable {
         self.ring = ring
         self.buckets = buckets
         self.reachable = [me.node]
-        self.dots = DotSource(node: me.node, floor: recovered.counterFloor, block: options.leaseBlock)
+        self.dots = DotSource(author: recovered.author ?? me.node, floor: recovered.counterFloor, block: options.leaseBlock)
         // Every life has leased dots further on than the one before, or else started at another time.
         let life = StableHash.xxh3(recovered.counterFloor, seed: now.wall.milliseconds)
         self.puts = SlotTable(kind: .put, life: life)
@@ -103,6 +106,7 @@ package struct Node: ~Copyable {
         self.forwards = SlotTable(kind: .forward, life: life)
         self.replicas = SlotTable(kind: .replica, life: life)
         self.heals = SlotTable(kind: .heal, life: life)
+        self.mustRefill = me.replaces != nil && !recovered.isRefilled && options.trees.isOn
         self.deliveries = SlotTable(kind: .delivery, life: life)
         self.exchanges = SlotTable(kind: .exchange, life: life)
         self.served = SlotTable(kind: .served, life: life)
@@ -129,6 +133,7 @@ package struct Node: ~Copyable {
     /// The first step of a life: leases dots and learns the ring from the members known.
     package mutating func start(at now: Now, into effects: inout [NodeEffect]) {
         self.leaseDots(into: &effects)
+        if self.membership.me.replaces != nil, !self.mustRefill { self.retireReplaced(at: now, into: &effects) }
         self.rebuildRing(into: &effects)
     }
 
@@ -237,6 +242,7 @@ package struct Node: ~Copyable {
         self.lastTick = now.instant
         self.continueScan(at: now, into: &effects)
         self.continueRounds(at: now, random: &random, into: &effects)
+        self.beginRefill(at: now, into: &effects)
         self.continueRepairs(at: now, into: &effects)
         self.gossipBuckets(at: now, random: &random, into: &effects)
         guard now.instant >= self.membershipTick else { return }
@@ -277,7 +283,7 @@ package struct Node: ~Copyable {
     }
 
     /// Lets membership take an input in and carries its effects over into the node's own.
-    private mutating func withMembership(
+    mutating func withMembership(
         into effects: inout [NodeEffect], _ body: (inout Membership, inout [MembershipEffect]) -> Void
     ) {
         self.membershipEffects.removeAll(keepingCapacity: true)
@@ -299,9 +305,18 @@ package struct Node: ~Copyable {
         if ringChanged { self.rebuildRing(into: &effects) }
     }
 
+    /// The identity whose place this node has taken is no longer needed by anybody.
+    mutating func retireReplaced(at now: Now, into effects: inout [NodeEffect]) {
+        self.withMembership(into: &effects) { membership, out in
+            membership.retireReplaced(at: now.instant, into: &out)
+        }
+    }
+
     private mutating func rebuildRing(into effects: inout [NodeEffect]) {
-        let owners = self.membership.members.filter { $0.state.ownsRanges }
-            .map { RingMember(node: $0.node, weight: $0.weight, zone: $0.zone) }
+        let owners = RingPlaces.owners(of: self.membership.members).map { member in
+            RingMember(
+                node: member.record.node, place: member.place, weight: member.record.weight, zone: member.record.zone)
+        }
         // Members were validated when they came in, so the ring cannot refuse them; if it does, the old ring stands.
         guard let ring = try? Ring(members: owners, options: self.ring.options), ring != self.ring else { return }
         self.ring = ring

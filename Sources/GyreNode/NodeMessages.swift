@@ -70,6 +70,8 @@ package enum NodeEvent: Hashable, Sendable {
     case corruptRecord(Token)
     /// A corrupt record was rewritten from the other replicas.
     case healed(Token)
+    /// A disk that was lost has been made up for: every partition was compared with all its other owners.
+    case refilled
     /// One dot was found with two values; must never happen.
     case dotClash(Token)
     /// Another process uses this node's identity.

@@ -101,8 +101,8 @@ enum ReplicaOperation {
     case scan
     /// Collecting expired versions.
     case collect(ObjectName)
-    /// Writing the hash trees down.
-    case checkpoint
+    /// Writing down what the next life wants to know; nobody waits for it.
+    case note
     /// For the exchange with that tag: a listing, a record to send, a record that was fetched.
     case exchangeList(UInt64)
     case exchangeRead(UInt64, ObjectName)

@@ -7,7 +7,7 @@ package struct Ring: Sendable, Equatable {
     /// The most members.
     package static let membersMax = 1_024
 
-    /// The members, sorted by node.
+    /// The members, sorted by place.
     package let members: [RingMember]
     /// What the placement was computed with.
     package let options: RingOptions
@@ -23,8 +23,10 @@ package struct Ring: Sendable, Equatable {
         guard members.count <= Ring.membersMax else {
             throw .tooManyMembers(members.count, countMax: Ring.membersMax)
         }
-        let sorted = members.sorted { $0.node < $1.node }
-        for (a, b) in zip(sorted, sorted.dropFirst()) where a.node == b.node { throw .duplicateMember(a.node) }
+        let sorted = members.sorted { $0.place < $1.place }
+        for (a, b) in zip(sorted, sorted.dropFirst()) where a.place == b.place { throw .duplicateMember(a.node) }
+        let nodes = sorted.map(\.node).sorted()
+        for (a, b) in zip(nodes, nodes.dropFirst()) where a == b { throw .duplicateMember(a) }
         for member in sorted where !(1...RingMember.weightMax).contains(member.weight) {
             throw .invalidWeight(member.weight, node: member.node, weightMax: RingMember.weightMax)
         }

@@ -22,14 +22,17 @@ package struct RingMember: Hashable, Sendable {
 
     /// Who it is.
     package let node: NodeID
+    /// The identity that its virtual nodes are computed from: its own, or that of the node whose place it has taken.
+    package let place: NodeID
     /// How much it takes in proportion to others, 1 to 1,000.
     package let weight: Int
     /// Its failure domain; replicas are put into distinct ones first.
     package let zone: String
 
     /// Wraps the three; `Ring.init` checks them.
-    package init(node: NodeID, weight: Int = 1, zone: String = "") {
+    package init(node: NodeID, place: NodeID? = nil, weight: Int = 1, zone: String = "") {
         self.node = node
+        self.place = place ?? node
         self.weight = weight
         self.zone = zone
     }

@@ -29,7 +29,7 @@ struct VirtualNodes {
             let count = UInt64(max(16, (member.weight * VirtualNodes.perWeight) >> scale))
             let arc = UInt64.max / count
             for number in 0..<count {
-                let hash = StableHash.xxh3(number, seed: member.node.rawValue)
+                let hash = StableHash.xxh3(number, seed: member.place.rawValue)
                 points.append(Point(token: number * arc + hash.multipliedFullWidth(by: arc).high, node: index))
             }
         }

@@ -192,7 +192,10 @@ extension GyreServer {
         log[metadataKey: "name"] = "\(options.name)"
         let me = try MemberRecord(
             node: directory.identity.node, name: options.name, address: options.advertise ?? listen, zone: options.zone,
-            weight: options.weight, softwareVersion: gyreVersion
+            weight: options.weight, softwareVersion: gyreVersion,
+            labels: directory.identity.replaces.map {
+                [MemberLabel(name: MemberRecord.replacesLabel, value: $0.description)]
+            } ?? []
         ).validated()
         let recovered = directory.engine.recovered
         let known = recovered.members.flatMap(MembersDocument.decoded)

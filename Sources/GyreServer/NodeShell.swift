@@ -265,6 +265,8 @@ final class NodeShell {
             self.log.warning("corrupt record found, fetching it from other replicas", metadata: ["token": "\(token)"])
         case .healed(let token):
             self.log.notice("corrupt record healed", metadata: ["token": "\(token)"])
+        case .refilled:
+            self.log.notice("lost disk is made up for")
         case .dotClash(let token):
             self.log.error("one dot names two values", metadata: ["token": "\(token)"])
         case .duplicateIdentity(let address):

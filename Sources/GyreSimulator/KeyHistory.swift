@@ -121,6 +121,12 @@ struct KeyHistory: Sendable {
         self.verified.removeAll(keepingCapacity: true)
     }
 
+    /// Nobody holds the write named `dot` any more.
+    mutating func forgetEscape(_ dot: Dot) {
+        guard let index = self.indices[dot] else { return }
+        self.entries[index].escaped = false
+    }
+
     /// Someone other than its coordinator's disk holds the write at `index`.
     mutating func noteEscape(_ index: Int) { self.entries[index].escaped = true }
 

@@ -221,11 +221,12 @@ struct Oracle: Sendable {
         return try self.keys[key].verify(siblings, where: place())
     }
 
-    /// A client is told that a put is stored: `durable` says of each node what is safe on its disk, its hints included.
+    /// A client is told that a put is stored: `durable` says of each node what is safe on its disk, its hints included. Returns how
+    /// many nodes have it.
     mutating func onPutStored(
         write: UInt64, name: ObjectName, acks: Int, durable: [[Siblings]]
-    ) throws(Violation) {
-        guard let key = self.keyIndices[name] else { return }
+    ) throws(Violation) -> Int {
+        guard let key = self.keyIndices[name] else { return acks }
         self.keys[key].acknowledged.insert(write)
         let dots = self.keys[key].entries.filter { $0.write == write }.map(\.dot)
         let copies = durable.count { records in
@@ -237,6 +238,7 @@ struct Oracle: Sendable {
                 "write \(write) of \(self.keys[key].text) \(dots) is acknowledged for \(acks) nodes and safe "
                     + "on \(copies)")
         }
+        return copies
     }
 
     /// A client is told that a delete is stored.
@@ -282,6 +284,47 @@ struct Oracle: Sendable {
             throw Violation(
                 "INV 1b", "write \(write) of \(self.keys[key].text) was refused and yet took effect as \(entry.dot)")
         }
+    }
+
+    /// What node `index` had of `key` in `lost` is gone for good; `others` is all that is safe elsewhere. Returns the acknowledged
+    /// writes that are gone with it, which from now on nobody is owed.
+    mutating func onRecordLost(
+        key: Int, at index: Int, lost: [Siblings], others: [Siblings]
+    ) throws(Violation) -> [UInt64] {
+        var elsewhere = BitSet()
+        for (node, twins) in self.twins.enumerated() where node != index {
+            for (place, twin) in twins where place.key == key { elsewhere.formUnion(twin.seen) }
+        }
+        let gone = self.keys[key].entries.enumerated().filter { number, entry in
+            lost.contains { $0.context.covers(entry.dot) } && !elsewhere.contains(number)
+                && !others.contains { $0.context.covers(entry.dot) }
+        }.map(\.element)
+        for entry in gone {
+            self.keys[key].lose(entry.dot)
+            self.keys[key].forgetEscape(entry.dot)
+        }
+        // A delete that only the lost record knew of is undone by the copies that had not heard of it.
+        var deleted = BitSet()
+        self.keys[key].deletedForGood.visit { index in
+            let dot = self.keys[key].entries[index].dot
+            let isKnown = others.contains { record in
+                record.context.covers(dot) && !record.versions.contains { $0.dot == dot }
+            }
+            if isKnown { deleted.insert(index) }
+        }
+        self.keys[key].deletedForGood = deleted
+        let writes = gone.map(\.write).filter { write in
+            self.keys[key].acknowledged.contains(write)
+                && self.keys[key].indices(of: write).allSatisfy { self.keys[key].entries[$0].lost }
+        }
+        self.keys[key].acknowledged.subtract(writes)
+        return writes
+    }
+
+    /// Node `index` holds nothing any more.
+    mutating func onDiskLost(node: Int) {
+        self.unsynced[node].removeAll()
+        self.twins[node].removeAll()
     }
 
     // MARK: - The end

@@ -67,6 +67,9 @@ struct SimDisk: Sendable {
         return state
     }
 
+    /// One bit of what is safe under `name` turns over.
+    mutating func rot(_ name: ObjectName, bit: UInt64) { self.engine.corrupt(name, bit: bit) }
+
     // MARK: - Latencies
 
     /// How long a read takes.

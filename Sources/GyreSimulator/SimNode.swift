@@ -11,8 +11,10 @@ import NIOCore
 final class SimNode {
     /// The node's place in the world.
     let index: Int
-    /// Who it is, over all its lives.
-    let id: NodeID
+    /// Who it is, over all its lives until it loses its disk.
+    private(set) var id: NodeID
+    /// Whose place it has taken: its own of before.
+    private(set) var replaces: NodeID?
     /// Where its peers dial it.
     let address: PeerAddress
     /// What survives its lives.
@@ -48,6 +50,13 @@ final class SimNode {
         self.disk = disk
         self.wallOffset = wallOffset
         self.randomRoot = random
+    }
+
+    /// The disk is gone for good: the machine comes back under a new identity, in the place of the old one (architecture D4).
+    func loseDisk(_ disk: SimDisk, newID: NodeID) {
+        self.disk = disk
+        self.replaces = self.id
+        self.id = newID
     }
 
     /// The clocks of the node when the world's clock shows `time`. The monotonic one starts anew with every life.

@@ -64,12 +64,15 @@ extension SimWorld {
             let durable = self.nodes.map { $0.disk.knowledge(name) }
             switch operation.kind {
             case .put(let write):
-                try self.oracle.onPutStored(write: write, name: name, acks: Int(acks), durable: durable)
+                // A disk that is lost meanwhile takes a copy along that was there when it was counted.
+                let copies = try self.oracle.onPutStored(
+                    write: write, name: name, acks: Int(acks) - self.lostCopies(operation.key), durable: durable)
                 // A stand-in's copy is one that a read of owners need not meet.
-                self.acknowledge(write, key: operation.key, writes: self.isStrict(operation) ? Int(needed) : 0)
+                self.acknowledge(write, key: operation.key, writes: self.isStrict(operation) ? Int(needed) : 0, copies: copies)
             case .delete:
                 try self.oracle.onDeleteStored(
-                    removed: operation.declared, name: name, acks: Int(acks), durable: durable)
+                    removed: operation.declared, name: name, acks: Int(acks) - self.lostCopies(operation.key),
+                    durable: durable)
             case .get, .bucketSet: throw Violation("INV 1b", "something else was answered as a write")
             }
         }

@@ -25,9 +25,40 @@ extension SimWorld {
             let jump = self.faultRandom.within(-86_400_000...86_400_000)
             if jump < 0 { self.mark(.clockJumpedBack) }
             self.nodes[victim].wallOffset += jump
-        case .disk, .membership: break
+        case .disk: try self.damageDisk()
+        case .membership: break
         }
         self.queue.schedule(.fault(fault), after: self.drawFaultInterval())
+    }
+
+    /// Rots a record, or takes the whole disk of one node: of one node only in a run, and once.
+    private func damageDisk() throws(Violation) {
+        guard self.nodes.count > 1, self.plan.replicas > 1, !self.hasLostDisk else { return }
+        let index = self.victim ?? Int(self.faultRandom.below(UInt64(self.nodes.count)))
+        self.victim = index
+        guard self.faultRandom.chance(1, in: 3) else { return try self.rot(at: index) }
+        self.hasLostDisk = true
+        try self.stop(index, losingPower: true)
+        for key in self.workload.names.indices { try self.loseRecord(of: key, at: index, withHints: true) }
+        self.oracle.onDiskLost(node: index)
+        let number = UInt64(index)
+        let disk = SimDisk(
+            bug: self.options.plantedBug, syncMost: self.plan.syncMost, hintBytesMax: self.plan.hintBytesMax,
+            random: self.faultRandom.split("disk", index: number))
+        self.nodes[index].loseDisk(disk, newID: NodeID(rawValue: self.faultRandom.next() | 1))
+        self.mark(.diskLost)
+        self.queue.schedule(.start(node: index), after: .milliseconds(self.faultRandom.within(1...5_000)))
+    }
+
+    private func rot(at index: Int) throws(Violation) {
+        let key = Int(self.faultRandom.below(UInt64(self.workload.names.count)))
+        let bit = self.faultRandom.next()
+        let name = self.workload.names[key]
+        guard self.nodes[index].disk.held(name) != nil, self.owners(of: name, at: index).count > 1 else { return }
+        try self.loseRecord(of: key, at: index, withHints: false)
+        self.rotted.insert(key)
+        self.nodes[index].disk.rot(name, bit: bit)
+        self.mark(.recordRotted)
     }
 
     private func breakNetwork() {

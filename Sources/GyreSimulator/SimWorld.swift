@@ -53,8 +53,16 @@ final class SimWorld {
     /// Counts the answers to the reads that the end of a run demands: since the last round, and how many were refused.
     var finalReads = (pending: 0, refused: 0)
 
-    /// By key: the writes acknowledged so far, with the W each had.
+    /// By key: the writes acknowledged so far, with the W each had and the disks that had it.
     private var acknowledged: [[(write: UInt64, writes: Int)]]
+    private var acknowledgedCopies: [UInt64: Int] = [:]
+    /// The node whose disk is lost or rots in this run, once one was chosen: more than one at a time is more than N − 1
+    /// copies can bear.
+    var victim: Int?
+    /// Keys whose record rotted on the victim's disk.
+    var rotted: Set<Int> = []
+    /// Whether the victim's disk was lost as a whole.
+    var hasLostDisk = false
     /// Messages that a planted mistake sent elsewhere.
     var redirections: [RedirectionKey: Redirection] = [:]
     private var effects: [NodeEffect] = []
@@ -105,7 +113,29 @@ final class SimWorld {
     func acknowledgedWrites(_ key: Int) -> [(write: UInt64, writes: Int)] { self.acknowledged[key] }
 
     /// A write was acknowledged with W = `writes`.
-    func acknowledge(_ write: UInt64, key: Int, writes: Int) { self.acknowledged[key].append((write, writes)) }
+    func acknowledge(_ write: UInt64, key: Int, writes: Int, copies: Int) {
+        self.acknowledged[key].append((write, writes))
+        self.acknowledgedCopies[write] = max(copies, self.acknowledgedCopies[write] ?? 0)
+    }
+
+    /// How many copies of a key may have gone with a disk.
+    func lostCopies(_ key: Int) -> Int { self.hasLostDisk || self.rotted.contains(key) ? 1 : 0 }
+
+    /// What node `index` knew of `key` is gone for good. INV 1: whatever was on another disk when it was acknowledged is there;
+    /// the rest was promised for one disk and may go with it.
+    func loseRecord(of key: Int, at index: Int, withHints: Bool) throws(Violation) {
+        let name = self.workload.names[key]
+        let known = self.nodes[index].disk.knowledge(name)
+        let lost = withHints ? known : Array(known.prefix(1))
+        var others = self.nodes.filter { $0.index != index }.flatMap { $0.disk.knowledge(name) }
+        if !withHints { others += known.dropFirst() }
+        for write in try self.oracle.onRecordLost(key: key, at: index, lost: lost, others: others) {
+            if let copies = self.acknowledgedCopies[write], copies > 1 {
+                throw Violation("INV 1", "write \(write) was acknowledged for \(copies) disks, and one disk took it along")
+            }
+            self.acknowledged[key].removeAll { $0.write == write }
+        }
+    }
 
     private func take(_ event: WorldEvent) throws(Violation) {
         switch event {
@@ -162,7 +192,11 @@ final class SimWorld {
         var known: [MemberRecord] = []
         if var bytes = recovered.members { known = (try? MemberRecord.list(decoding: &bytes)) ?? [] }
         let seeds = [self.nodes[0].address, self.nodes[self.nodes.count - 1].address].filter { $0 != machine.address }
-        let record = MemberRecord(node: machine.id, name: "n\(index + 1)", address: machine.address)
+        let labels = machine.replaces.map {
+            [MemberLabel(name: MemberRecord.replacesLabel, value: $0.description)]
+        }
+        let record = MemberRecord(
+            node: machine.id, name: "n\(index + 1)", address: machine.address, labels: labels ?? [])
         do {
             let quorum = try Quorum(
                 replicas: self.plan.replicas, reads: self.plan.reads, writes: self.plan.writes)
@@ -173,7 +207,7 @@ final class SimWorld {
             options.exchange.interval = self.plan.exchangeInterval
             options.exchange.batchMax = 4
             options.trees.scanCountMax = 4
-            options.trees.scrubPeriod = .seconds(600)
+            options.trees.scrubPeriod = .seconds(60)
             let node = try Node(
                 options: options, me: record, seeds: seeds, known: known, recovered: recovered,
                 now: machine.clocks(at: self.queue.now))
@@ -240,10 +274,13 @@ final class SimWorld {
         case (_, .refused(.hintsFull)): self.mark(.hintsFull)
         case (.drop(let target, let name, .some), .dropped(_, true)):
             self.mark(.hintDelivered)
-            let receivers = self.nodes.indices.filter { self.nodes[$0].id == target }
+            // Hints for a member that is none any more are owed to the owners of today.
+            let isMember = self.nodes.contains { $0.id == target }
+            let receivers =
+                isMember ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
             try self.oracle.checkDrop(
                 at: index, target: target, name: name,
-                receivers: receivers.map { ($0, self.nodes[$0].disk.siblings(name)) })
+                receivers: receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.siblings(name)) })
         default: break
         }
     }
@@ -301,7 +338,10 @@ final class SimWorld {
         case .dotClash(let token): throw Violation("INV 3", "node \(index) met one dot with two values under \(token)")
         case .duplicateIdentity(let address):
             throw Violation("membership", "node \(index) believes that \(address) uses its identity")
-        case .member, .normal, .corruptRecord, .healed, .drained: break
+        case .corruptRecord: self.mark(.corruptFound)
+        case .healed: self.mark(.corruptHealed)
+        case .refilled: self.mark(.diskRefilled)
+        case .member, .normal, .drained: break
         }
     }
 

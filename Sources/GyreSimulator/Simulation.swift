@@ -142,8 +142,8 @@ extension SimWorld {
     }
 
     /// The owners of an object as node 0 sees them, once all agree.
-    func owners(of name: ObjectName) -> [Int] {
-        guard let ring = self.nodes[0].life?.node.ring else { return [] }
+    func owners(of name: ObjectName, at index: Int = 0) -> [Int] {
+        guard let ring = self.nodes[index].life?.node.ring, !ring.members.isEmpty else { return [] }
         return ring.owners(of: ring.partition(of: name.token)).compactMap { owner in
             self.nodes.firstIndex { $0.id == owner }
         }

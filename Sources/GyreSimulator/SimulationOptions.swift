@@ -6,7 +6,7 @@ package enum FaultClass: String, Hashable, Sendable, CaseIterable, Comparable {
     case crash
     /// Nodes lose power; what was not synced is gone, wholly or in part.
     case power
-    /// Records rot on disk.
+    /// Records rot on the disk of one node, or it loses its disk as a whole.
     case disk
     /// Wall clocks jump.
     case clock
@@ -14,7 +14,7 @@ package enum FaultClass: String, Hashable, Sendable, CaseIterable, Comparable {
     case membership
 
     /// The families that this simulator can draw from, in a fixed order.
-    package static let implemented: [FaultClass] = [.network, .crash, .power, .clock]
+    package static let implemented: [FaultClass] = [.network, .crash, .power, .clock, .disk]
 
     /// In the order of their names.
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
@@ -156,6 +156,16 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case dotLost
     /// A wall clock jumped back.
     case clockJumpedBack
+    /// A record rotted on its disk.
+    case recordRotted
+    /// A node found a record that rotted.
+    case corruptFound
+    /// A record that rotted was written again.
+    case corruptHealed
+    /// A node lost its disk.
+    case diskLost
+    /// A node made up for a disk that it lost.
+    case diskRefilled
     /// A hint was made durable.
     case hintKept
     /// A hint was dropped after its owner had it.

@@ -12,6 +12,8 @@ package struct MemoryEngine: Sendable {
     private var members: ByteBuffer?
     private var buckets: ByteBuffer?
     private var trees: [ByteBuffer] = []
+    private var isRefilled = false
+    private var author: ByteBuffer?
     private var totals = StoreTotals()
 
     /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each place in them; nil
@@ -31,6 +33,8 @@ package struct MemoryEngine: Sendable {
         var buckets: ByteBuffer?
         var totalsAfter = StoreTotals()
         var trees: [ByteBuffer]?
+        var isRefilled = false
+        var author: ByteBuffer?
         var writes: UInt64 = 0
     }
 
@@ -83,6 +87,8 @@ package struct MemoryEngine: Sendable {
             counterFloor: self.ceiling, members: self.members, hints: self.totals.hints.backlogs)
         state.holdsObjects = self.totals.objects.keys + self.totals.objects.tombstones > 0
         state.buckets = self.buckets
+        state.isRefilled = self.isRefilled
+        state.author = self.author.flatMap { RecoveredState.author(from: $0) }
         state.trees = self.trees
         return state
     }
@@ -174,6 +180,8 @@ package struct MemoryEngine: Sendable {
             switch document {
             case .members: changes.members = body
             case .buckets: changes.buckets = body
+            case .refilled: changes.isRefilled = true
+            case .author: changes.author = body
             }
             changes.writes += 1
             return .kept
@@ -291,6 +299,8 @@ package struct MemoryEngine: Sendable {
             if let members = batch.members { self.members = members }
             if let buckets = batch.buckets { self.buckets = buckets }
             if let trees = batch.trees { self.trees = trees }
+            if batch.isRefilled { self.isRefilled = true }
+            if let author = batch.author { self.author = author }
             self.totals = batch.totalsAfter
             self.figures.committedWrites += batch.writes
         }

@@ -86,12 +86,18 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case members = 0x11
     /// What buckets do differently.
     case buckets = 0x12
+    /// A lost disk has been made up for: one byte.
+    case refilled = 0x13
+    /// The name under which dots are issued, when it is no longer the node's identity: 8 bytes, big-endian.
+    case author = 0x14
 
     /// Where a document is kept.
     package init(_ document: StorageRequest.Document) {
         switch document {
         case .members: self = .members
         case .buckets: self = .buckets
+        case .refilled: self = .refilled
+        case .author: self = .author
         }
     }
 

@@ -81,6 +81,10 @@ package enum StorageRequest: Sendable {
         case members = 1
         /// What buckets do differently, as the node encodes it.
         case buckets = 2
+        /// The name under which the node issues dots, when it is no longer its identity: 8 bytes, big-endian.
+        case author = 4
+        /// Written when a lost disk has been made up for.
+        case refilled = 3
     }
 
     /// The request's number.
@@ -197,10 +201,21 @@ package struct RecoveredState: Sendable {
     package var buckets: ByteBuffer?
     /// The hints found, by target.
     package var hints: [HintBacklog] = []
+    /// The document `author`, if there is one.
+    package var author: NodeID?
+    /// Whether the document `refilled` is there.
+    package var isRefilled = false
     /// Whether there are objects or tombstones.
     package var holdsObjects = false
     /// Checkpoints of hash trees, when no object was changed after them.
     package var trees: [ByteBuffer] = []
+
+    /// Reads the document `author`; nil for anything that is none.
+    package static func author(from body: ByteBuffer) -> NodeID? {
+        guard body.readableBytes == 8, let value = body.getInteger(at: body.readerIndex, as: UInt64.self), value != 0
+        else { return nil }
+        return NodeID(rawValue: value)
+    }
 
     /// What a new directory holds.
     package init(

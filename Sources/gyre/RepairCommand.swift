@@ -15,6 +15,8 @@ struct RepairCommand: AsyncParsableCommand {
 
     /// How long the coordinating node may be silent before it counts as gone.
     private static let silenceMax = Duration.seconds(5)
+    /// How long nothing may change: longer than nodes wait for a hash tree that is being built (two minutes).
+    private static let stallMax = Duration.seconds(150)
     private static let pollInterval = Duration.milliseconds(200)
 
     @OptionGroup var cluster: ClusterOptions
@@ -75,13 +77,16 @@ struct RepairCommand: AsyncParsableCommand {
         var meter = RepairMeter(first, at: start, isQuiet: self.cluster.json)
         var progress = first
         var heard = start
+        var moved = start
         // The plan grows while nodes report their parts; only a repair that was stopped has less to do than before.
         var planned = first.planned
         while !progress.isOver {
             try await Task.sleep(for: Self.pollInterval)
             do throws(GyreError) {
-                progress = try await client.repairProgress(first.id)
+                let news = try await client.repairProgress(first.id)
                 heard = clock.now
+                if news != progress { moved = heard }
+                progress = news
                 planned = max(planned, progress.planned)
             } catch {
                 meter.end()
@@ -100,6 +105,13 @@ struct RepairCommand: AsyncParsableCommand {
                 }
             }
             meter.show(progress, at: clock.now)
+            guard clock.now - moved < Self.stallMax else {
+                meter.end()
+                throw CommandFailure(
+                    .quorumMissed,
+                    "the repair has not moved for \(Self.stallMax.components.seconds) s: a node that took part may have been "
+                        + "restarted; what was repaired stays repaired; start it again: gyre repair")
+            }
         }
         meter.end()
         let receipt = RepairReceipt(progress, planned: planned, elapsed: clock.now - start)
