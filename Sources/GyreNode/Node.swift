@@ -98,7 +98,8 @@ package struct Node: ~Copyable {
         self.ring = ring
         self.buckets = buckets
         self.reachable = [me.node]
-        self.dots = DotSource(author: recovered.author ?? me.node, floor: recovered.counterFloor, block: options.leaseBlock)
+        self.dots = DotSource(
+            author: recovered.author ?? me.node, floor: recovered.counterFloor, block: options.leaseBlock)
         // Every life has leased dots further on than the one before, or else started at another time.
         let life = StableHash.xxh3(recovered.counterFloor, seed: now.wall.milliseconds)
         self.puts = SlotTable(kind: .put, life: life)
