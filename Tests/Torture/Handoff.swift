@@ -11,7 +11,7 @@ struct Handoff {
     /// Beside the drain the 99th percentile may double at full size; a small machine that is shared gets twice that.
     private static let slowerMax = 4
     /// Below this a percentile says more about the machine than about the nodes.
-    private static let leastP99 = Duration.milliseconds(10)
+    private static let leastP99 = Duration.milliseconds(25)
     private let seconds: Int
     private let rate: Int
     private let signal: Int32
