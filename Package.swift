@@ -160,12 +160,12 @@ let package = Package(
             ],
             data: ["Seeds"]
         ),
-        // Breaks real nodes and checks what they promised (Tests/steps/50 to 54). Never installed.
+        // Breaks real nodes and checks what they promised (Tests/steps/50 to 55). Never installed.
         .executableTarget(
             name: "gyre-torture",
             dependencies: [
-                "CLevelDB", "GyreBase", "GyreCausality", "GyreClient", "GyreMembership", "GyreMessages", "GyreStorage",
-                nioCore, nioPosix,
+                "CLevelDB", "GyreBase", "GyreCausality", "GyreClient", "GyreLevelDB", "GyreMembership", "GyreMessages",
+                "GyreRing", "GyreStorage", nioCore, nioPosix,
             ],
             path: "Tests/Torture",
             swiftSettings: settings

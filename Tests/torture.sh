@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What Tests/steps/50 to 54 share: `torture WORDS…` runs the tool of that name on a release build
+# What Tests/steps/50 to 55 share: `torture WORDS…` runs the tool of that name on a release build
 # of gyre. Sourced, never run.
 #
 #   GYRE_BINARY   a ready gyre executable; nothing is built in release then

@@ -2,13 +2,13 @@ package import GyreBase
 
 /// Compares one partition with one other owner and says which objects differ (Dynamo §4.7): the initiator's side.
 ///
-/// Root, inners and leaves are compared from the top. Then each run of adjacent leaves that differ is listed on both
-/// sides page by page, and the pages are joined: what is only there is pulled, what is only here is pushed, what
+/// Root, inners and leaves are compared from the top. Then each run of leaves that differ, with nothing but empty ones
+/// between them, is listed on both sides page by page, and the pages are joined: what is only there is pulled, what is only here is pushed, what
 /// differs is reconciled. The caller does what a step says and tells the answer; an answer that nobody asked for, or
 /// that is not what it should be, ends the exchange. An input after the end is answered with `wait`.
 ///
 /// It ends whatever the peer says: every page but the last has a new name, and pages are counted. It holds one page
-/// of each side and up to 1,024 indexes of leaves. Trees and stores may change while it runs: the worst that comes of
+/// of each side, up to 1,024 indexes of leaves, and which leaves are empty. Trees and stores may change while it runs: the worst that comes of
 /// it is an object settled for nothing, or left to the next exchange. Pure value; not shared between threads.
 package struct ExchangeMachine: Sendable {
     /// What to do now.
@@ -34,8 +34,8 @@ package struct ExchangeMachine: Sendable {
     package static let pageMaxDefault = 256
     /// Pages listed on one side in one exchange, unless told otherwise: 16 million objects.
     package static let pagesMaxDefault = 65_536
-    /// Leaves listed in one go; as many as a word has bits.
-    package static let runLeavesMax = 64
+    /// Leaves listed in one go; a page holds about as many objects when there is one a leaf.
+    package static let runLeavesMax = 256
 
     private enum Phase: Sendable {
         case idle
@@ -84,12 +84,15 @@ package struct ExchangeMachine: Sendable {
     private var summary = ExchangeSummary()
     /// The leaves that differ, ascending.
     private var leaves: [Int] = []
-    /// How many of `leaves` are in runs before the current one.
+    /// By leaf, whether both sides have nothing in it: a run may go on across such leaves, as listing them costs nothing.
+    private var leavesEmpty: [Bool] = []
+    /// How many of `leaves` are in the current run or in runs before it.
     private var leavesListed = 0
-    /// The run that is being listed.
+    /// The run that is being listed, and which of `leaves` are in it.
     private var run = 0..<0
-    /// The leaves of `run` in which an object differed; bit 0 is the first of them.
-    private var leavesExplained: UInt64 = 0
+    private var runLeaves = 0..<0
+    /// By leaf of `run`, whether an object differed in it.
+    private var leavesExplained: [Bool] = []
     private var pages = 0
     private var own = Side()
     private var peer = Side()
@@ -150,13 +153,16 @@ package struct ExchangeMachine: Sendable {
         guard groups.count == wanted.count else {
             return self.refuse(.wrongCount(count: groups.count, wanted: wanted.count))
         }
+        self.leavesEmpty = own.inners.flatMap { [Bool](repeating: $0 == 0, count: MerkleShape.fanOut) }
         for (group, inner) in zip(groups, wanted) {
             guard group.inner == inner else { return self.refuse(.wrongInner(group.inner, wanted: inner)) }
             guard group.leaves.count == MerkleShape.fanOut else {
                 return self.refuse(.wrongCount(count: group.leaves.count, wanted: MerkleShape.fanOut))
             }
-            for (index, pair) in zip(own.leaves(under: inner), group.leaves).enumerated() where pair.0 != pair.1 {
-                self.leaves.append(inner * MerkleShape.fanOut + index)
+            for (index, pair) in zip(own.leaves(under: inner), group.leaves).enumerated() {
+                let leaf = inner * MerkleShape.fanOut + index
+                if pair.0 != pair.1 { self.leaves.append(leaf) }
+                self.leavesEmpty[leaf] = pair.0 == 0 && pair.1 == 0
             }
         }
         self.summary.leavesDiffering = self.leaves.count
@@ -197,15 +203,17 @@ package struct ExchangeMachine: Sendable {
     private mutating func nextRun() -> Step {
         guard self.leavesListed < self.leaves.count else { return self.finish() }
         let first = self.leaves[self.leavesListed]
+        let firstListed = self.leavesListed
         var end = first
-        while self.leavesListed < self.leaves.count, self.leaves[self.leavesListed] == end,
-            end - first < Self.runLeavesMax
-        {
-            end += 1
+        while self.leavesListed < self.leaves.count {
+            let leaf = self.leaves[self.leavesListed]
+            guard leaf - first < Self.runLeavesMax, self.leavesEmpty[end..<leaf].allSatisfy({ $0 }) else { break }
+            end = leaf + 1
             self.leavesListed += 1
         }
         self.run = first..<end
-        self.leavesExplained = 0
+        self.runLeaves = firstListed..<self.leavesListed
+        self.leavesExplained = [Bool](repeating: false, count: end - first)
         self.own = Side()
         self.peer = Side()
         return self.nextPages()
@@ -250,7 +258,9 @@ package struct ExchangeMachine: Sendable {
         }
         for names in [pull, push, reconcile] {
             self.summary.keysDiffering += names.count
-            for name in names { self.leavesExplained |= self.bit(of: self.shape.leaf(of: name.token)) }
+            for name in names {
+                self.leavesExplained[self.shape.leaf(of: name.token) - self.run.lowerBound] = true
+            }
         }
         if pull.isEmpty, push.isEmpty, reconcile.isEmpty { return self.nextPages() }
         self.phase = .settling
@@ -282,10 +292,8 @@ package struct ExchangeMachine: Sendable {
         return .peer(entry.name)
     }
 
-    private func bit(of leaf: Int) -> UInt64 { 1 << UInt64(leaf - self.run.lowerBound) }
-
     private mutating func noteSuspects() {
-        for leaf in self.run where self.leavesExplained & self.bit(of: leaf) == 0 {
+        for leaf in self.leaves[self.runLeaves] where !self.leavesExplained[leaf - self.run.lowerBound] {
             self.summary.leavesSuspect.append(leaf)
         }
     }
@@ -308,6 +316,7 @@ package struct ExchangeMachine: Sendable {
         self.own = Side()
         self.peer = Side()
         self.leaves = []
+        self.leavesEmpty = []
         return step
     }
 }

@@ -65,7 +65,7 @@ package enum ExchangeAnswer: Hashable, Sendable {
     case keys([NamedDigest], isComplete: Bool)
     /// Records, in the order they were asked for; those at the end may be missing when they were too many bytes.
     case records([NamedRecord])
-    /// How many of the records are durable.
+    /// All are durable; how many of them changed what was held.
     case merged(count: UInt32)
     /// A limit was reached; try later.
     case overloaded

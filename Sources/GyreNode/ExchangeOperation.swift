@@ -15,6 +15,9 @@ package struct ExchangeOptions: Sendable {
     package var servedMax = 64
     /// How long an answer may take.
     package var timeout = TimeSpan.seconds(5)
+    /// How long the answer to the first question may take, which is given from memory: one that does not come as a rule
+    /// means that the other node is not connected to this one yet.
+    package var rootTimeout = TimeSpan.seconds(1)
     /// Bytes sent and received for exchanges in a second.
     package var bytesPerSecond: Int64 = 64 << 20
     /// Records of one message, and their bytes; one record always fits.

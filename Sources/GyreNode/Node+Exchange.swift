@@ -61,7 +61,9 @@ extension Node {
     ) {
         self.exchanges[index].step &+= 1
         self.exchanges[index].isAsking = true
-        self.exchanges[index].deadline = now.instant.advanced(by: self.options.exchange.timeout)
+        var patience = self.options.exchange.timeout
+        if case .root = question { patience = self.options.exchange.rootTimeout }
+        self.exchanges[index].deadline = now.instant.advanced(by: patience)
         self.count(index, question.bytes)
         effects.append(
             .send(

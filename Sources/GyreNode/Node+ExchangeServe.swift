@@ -100,17 +100,17 @@ extension Node {
     mutating func onServedMerge(
         _ served: UInt64, _ name: ObjectName, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
     ) {
-        var isDurable = false
+        var hasChanged = false
         switch outcome {
         case .merged(_, let clash, let change):
-            isDurable = true
+            hasChanged = change != nil
             self.noteChange(change, of: name)
             if clash { effects.append(.event(.dotClash(name.token))) }
         case .refused(.corrupt): self.beginHeal(name, at: now, into: &effects)
         default: self.counters.malformedMessages += 1
         }
         guard let index = self.served.index(of: served) else { return }
-        if isDurable { self.served[index].merged += 1 }
+        if hasChanged { self.served[index].merged += 1 }
         self.endServed(index, into: &effects)
     }
 

@@ -40,12 +40,25 @@ extension Node {
             let others = owners.filter { $0 != self.me }
             guard !others.isEmpty else { continue }
             refill.waiting[partition] = others
-            for peer in others { part.pairs.append((partition, peer)) }
         }
+        part.pairs = self.refillPairs(refill)
         part.counts.planned = UInt64(part.pairs.count)
         self.refill = refill
         self.repairParts.append(part)
         self.endRefillIfComplete(at: now, into: &effects)
+    }
+
+    /// The comparisons of a refill, last first: each partition with one other owner, and only then with the next, which by
+    /// then as a rule differs in nothing. At once, both would send everything. The first are spread over all owners.
+    private func refillPairs(_ refill: Refill) -> [(partition: Int, peer: NodeID)] {
+        var pairs: [(partition: Int, peer: NodeID)] = []
+        for round in (0..<max(1, self.ring.ownersPerPartition)).reversed() {
+            for partition in 0..<self.options.partitionCount {
+                guard let others = refill.waiting[partition], round < others.count else { continue }
+                pairs.append((partition, others[(partition + round) % others.count]))
+            }
+        }
+        return pairs
     }
 
     /// A partition was compared with one of its owners.

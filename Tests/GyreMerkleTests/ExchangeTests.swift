@@ -298,7 +298,7 @@ struct ExchangeRun {
     }
 
     @Test func adjacentLeavesAreListedTogether() throws {
-        // All 1,024 leaves differ: 16 runs of 64 leaves, one page each, instead of 1,024 listings.
+        // All 1,024 leaves differ: 4 runs of 256 leaves, three pages each, instead of 1,024 listings.
         var full = TreeStore(try Sample.shape())
         for name in Self.names { full.write(name, 4) }
         for leaf in UInt64(0)..<1_024 { full.forest.onChange(Token(rawValue: 5 << 61 | leaf << 51), old: nil, new: 1) }
@@ -308,6 +308,21 @@ struct ExchangeRun {
             return
         }
         #expect(summary.leavesDiffering == 1_024)
-        #expect(run.messages == 4 + 2 * 16)
+        #expect(run.messages == 4 + 2 * 4 * 3)
+    }
+
+    @Test func leavesWithNothingBetweenThemAreListedTogether() throws {
+        // About a hundred objects against none: four runs of one page, instead of a listing a leaf.
+        var full = TreeStore(try Sample.shape())
+        for name in Self.names.prefix(100) { full.write(name, 4) }
+        var run = ExchangeRun(TreeStore(try Sample.shape()), full)
+        guard case .done(let summary) = run.run(5) else {
+            Issue.record("did not end well")
+            return
+        }
+        #expect(summary.leavesDiffering > 80)
+        #expect(summary.keysDiffering == 100)
+        #expect(summary.leavesSuspect.isEmpty)
+        #expect(run.messages == 4 + 2 * 4)
     }
 }

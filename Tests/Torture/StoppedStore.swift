@@ -1,11 +1,12 @@
 import CLevelDB
 import GyreBase
+import GyreCausality
 import GyreStorage
 import NIOCore
 
 /// The store of a node that does not run, without anything of Gyre's around it: how records are damaged and judged.
 struct StoppedStore {
-    private let database: OpaquePointer
+    let database: OpaquePointer
 
     /// Opens the store in the data directory `path`, lets `body` work on it, closes it.
     static func open(_ path: String, _ body: (StoppedStore) throws -> Void) throws {
@@ -17,6 +18,16 @@ struct StoppedStore {
         }
         defer { leveldb_close(database) }
         try body(StoppedStore(database: database))
+    }
+
+    /// The values that the record holds; nil when nothing that a node would serve is stored.
+    func values(of name: ObjectName) -> [String]? {
+        guard let bytes = try? self.bytes(of: name), case .held(let record) = RecordFormat.read(bytes, name: name)
+        else {
+            return nil
+        }
+        var body = record.body
+        return (try? Siblings(decoding: &body))?.versions.map { String(buffer: $0.value) }
     }
 
     /// The record's bytes.

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import GyreClient
 
-/// Three nodes on loopback, N=3 R=2 W=2, each with all three as its seeds. Used by one task.
+/// Three nodes or more on loopback, N=3 R=2 W=2, each with all of them as its seeds. Used by one task.
 final class TestCluster {
     /// The executable under test.
     let binary: String
@@ -10,6 +10,8 @@ final class TestCluster {
     let directory: String
     /// Where each node listens.
     let addresses: [String]
+    /// Further words for `gyre serve`, from the next start on.
+    var options: [String] = []
     private var processes: [ChildProcess?]
     private var commands = 0
 
@@ -31,7 +33,7 @@ final class TestCluster {
     /// Starts a node and does not wait for it.
     func start(_ index: Int, seeds: [Int]? = nil) throws {
         var arguments = ["serve", "--name", self.name(index), "--data", self.data(index)]
-        arguments += ["--listen", self.addresses[index], "--durability", "always"]
+        arguments += ["--listen", self.addresses[index], "--durability", "always"] + self.options
         for seed in seeds ?? Array(self.addresses.indices) { arguments += ["--seed", self.addresses[seed]] }
         self.processes[index] = try ChildProcess(
             self.binary, arguments, out: self.data(index) + ".out", error: self.data(index) + ".log")
@@ -58,6 +60,9 @@ final class TestCluster {
         try await self.waitUntilNormal(within: .seconds(15))
     }
 
+    /// Whether the node was started and not ended by this program since.
+    func isStarted(_ index: Int) -> Bool { self.processes[index] != nil }
+
     /// Sends the node a signal that does not end it.
     func signal(_ index: Int, _ signal: Int32) { self.processes[index]?.send(signal) }
 
@@ -78,6 +83,14 @@ final class TestCluster {
     func killTogether(_ indices: [Int]) async throws {
         for index in indices { self.processes[index]?.send(SIGKILL) }
         for index in indices { try await self.stop(index, SIGKILL) }
+    }
+
+    /// Ends all nodes with SIGTERM, so that each finishes what it is doing.
+    func stopAll() async throws {
+        for index in self.addresses.indices {
+            let code = try await self.stop(index, SIGTERM)
+            try demand(code == 0, "asked to stop, \(self.name(index)) ended with \(code)")
+        }
     }
 
     /// Throws when a node that nobody ended is gone.
@@ -116,28 +129,39 @@ final class TestCluster {
         let took: Duration
     }
 
-    /// Runs `gyre` with the words given.
-    func gyre(_ words: [String]) async throws -> Outcome {
-        let outcomes = try await self.gyreAtOnce([words])
-        return outcomes[0]
+    /// Runs `gyre` with the words given; throws when it takes longer than `limit`.
+    func gyre(_ words: [String], within limit: Duration = .seconds(20)) async throws -> Outcome {
+        try await self.outcome(of: try self.launch(words), within: limit)
+    }
+
+    /// A command under way.
+    struct Command {
+        fileprivate let process: ChildProcess
+        fileprivate let file: String
+    }
+
+    /// Starts `gyre` and does not wait for it.
+    func launch(_ words: [String]) throws -> Command {
+        self.commands += 1
+        let file = "\(self.directory)/command-\(self.commands)"
+        return Command(
+            process: try ChildProcess(self.binary, words, out: file + ".out", error: file + ".err"), file: file)
+    }
+
+    /// Waits for a command's end.
+    func outcome(of command: Command, within limit: Duration = .seconds(20)) async throws -> Outcome {
+        let code = try await command.process.ended(within: limit)
+        let took = ContinuousClock.now - command.process.startedAt
+        let out = try String(contentsOfFile: command.file + ".out", encoding: .utf8)
+        let error = try String(contentsOfFile: command.file + ".err", encoding: .utf8)
+        return Outcome(code: code, out: out, error: error, took: took)
     }
 
     /// Starts one `gyre` for each list of words and then waits for all.
     func gyreAtOnce(_ commands: [[String]]) async throws -> [Outcome] {
-        var running: [(process: ChildProcess, file: String)] = []
-        for words in commands {
-            self.commands += 1
-            let file = "\(self.directory)/command-\(self.commands)"
-            running.append((try ChildProcess(self.binary, words, out: file + ".out", error: file + ".err"), file))
-        }
+        let running = try commands.map(self.launch)
         var outcomes: [Outcome] = []
-        for (process, file) in running {
-            let code = try await process.ended()
-            let took = ContinuousClock.now - process.startedAt
-            let out = try String(contentsOfFile: file + ".out", encoding: .utf8)
-            let error = try String(contentsOfFile: file + ".err", encoding: .utf8)
-            outcomes.append(Outcome(code: code, out: out, error: error, took: took))
-        }
+        for command in running { outcomes.append(try await self.outcome(of: command)) }
         return outcomes
     }
 

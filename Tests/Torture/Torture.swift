@@ -13,8 +13,17 @@ enum Torture {
                gyre-torture conflicts [--writes 10000]
                gyre-torture corruption [--keys 200]
                gyre-torture start
-        Each starts three nodes of its own on loopback, and ends them. --keep leaves data and logs where they are.
+               gyre-torture handoff [--nodes 5] [--seconds 60] [--rate 2000] [--signal 15]
+               gyre-torture damage [--keys 100000] [--full 0]
+               gyre-torture refill [--keys 1000000]
+               gyre-torture cancel [--kills 10] [--rate 500] [--seed S]
+        Each starts nodes of its own on loopback, and ends them. --keep leaves data and logs where they are.
+        handoff: --signal 9 kills. damage: --full 1 lets 100,000 keys differ as well.
         """
+
+    private static let commands = [
+        "durability", "availability", "conflicts", "corruption", "start", "handoff", "damage", "refill", "cancel",
+    ]
 
     static func main() async {
         ChildProcess.endAllOnSignals()
@@ -25,11 +34,10 @@ enum Torture {
 
     /// The exit code; nil when there is no such subcommand.
     private nonisolated static func run(_ words: Words) async -> Int32? {
-        guard ["durability", "availability", "conflicts", "corruption", "start"].contains(words.command) else {
-            return nil
-        }
+        guard self.commands.contains(words.command) else { return nil }
         do {
-            let cluster = try TestCluster(name: words.command)
+            let count = words.command == "handoff" ? max(4, words.number("nodes", or: 5)) : 3
+            let cluster = try TestCluster(name: words.command, count: count)
             let result = await Result.catching { try await self.run(words, cluster) }
             var hasHeld = true
             if case .failure(let error) = result {
@@ -52,6 +60,10 @@ enum Torture {
         case "availability": try await Availability(cluster).run()
         case "conflicts": try await Conflicts(words, cluster).run()
         case "corruption": try await Corruption(words, cluster).run()
+        case "handoff": try await Handoff(words, cluster).run()
+        case "damage": try await Damage(words, cluster).run()
+        case "refill": try await Refill(words, cluster).run()
+        case "cancel": try await Cancel(words, cluster).run()
         default: try await Start(cluster).run()
         }
     }
