@@ -122,15 +122,29 @@ extension Node {
             request: request, coordinator: coordinator, pairs: [],
             patientUntil: now.instant.advanced(by: self.options.exchange.buildPatience))
         let wanted = request.partition.map { Int($0)..<Int($0) + 1 } ?? 0..<self.options.partitionCount
-        for partition in wanted.clamped(to: 0..<self.options.partitionCount).reversed() {
+        for partition in wanted.clamped(to: 0..<self.options.partitionCount) {
             for peer in self.peersLed(partition) where request.node.map({ $0 == self.me || $0 == peer }) ?? true {
                 part.pairs.append((partition, peer))
             }
         }
+        // The last is the first to be compared.
+        part.pairs = part.pairs.map { (turn: self.turn($0), pair: $0) }
+            .sorted { ($0.turn, $0.pair.partition, $0.pair.peer) > ($1.turn, $1.pair.partition, $1.pair.peer) }
+            .map(\.pair)
         part.counts.planned = UInt64(part.pairs.count)
         part.counts.rootsBefore = self.sumOfRoots
         self.repairParts.append(part)
         self.continueRepairs(at: now, into: &effects)
+    }
+
+    /// When a comparison's turn comes in a repair of everything, 0 to Q − 1. Comparisons of one partition are far apart, on
+    /// whatever nodes they are led: at the same time, two of them would send a third owner the same objects.
+    private func turn(_ pair: (partition: Int, peer: NodeID)) -> Int {
+        let owners = self.ring.owners(of: PartitionID(index: pair.partition))
+        let places = owners.enumerated().filter { $0.element == self.me || $0.element == pair.peer }.map(\.offset)
+        let kind = places.reduce(0, +) % max(1, owners.count)
+        let distance = self.options.partitionCount / max(1, owners.count)
+        return (pair.partition + kind * distance) % self.options.partitionCount
     }
 
     private mutating func leaveRepair(_ id: UInt64) {
