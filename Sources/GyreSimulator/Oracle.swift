@@ -66,8 +66,10 @@ struct Oracle: Sendable {
             try self.onUpdated(update, record, place, node: node, life: life, batch: batch)
         case (.merge(_, let name, let record), .merged):
             try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: false)
-        case (.heal(_, let name, let record), .merged):
-            try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: true)
+        case (.heal(_, let name, let record), .merged(_, _, let change)):
+            // A record that was written anew since is merged with, like any other.
+            let heals = change?.before == .unreadable
+            try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: heals)
         case (.hint(_, .keep(let target, let name, let record, _)), .merged):
             try self.onMerged(record, self.place(name, target), node: node, batch: batch, heals: false)
         case (.hint(_, .drop(let target, let name, _)), .dropped(_, true)):
@@ -319,6 +321,11 @@ struct Oracle: Sendable {
         }
         self.keys[key].acknowledged.subtract(writes)
         return writes
+    }
+
+    /// The record of `key` on `node` cannot be read any more, so what was merged into it without a change is not there to compare.
+    mutating func onRotted(node: Int, key: Int) {
+        self.unsynced[node].removeAll { $0.place == Place(key: key, target: nil) && $0.dot == nil }
     }
 
     /// Node `index` holds nothing any more.

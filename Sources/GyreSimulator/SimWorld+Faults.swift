@@ -69,6 +69,7 @@ extension SimWorld {
         self.victim = index
         try self.loseRecord(of: key, at: index, withHints: false)
         self.rotted.insert(key)
+        self.oracle.onRotted(node: index, key: key)
         self.nodes[index].disk.rot(self.workload.names[key], bit: bit)
         self.mark(.recordRotted)
     }

@@ -74,6 +74,17 @@ struct SimulationPlan: Sendable {
         self.isSloppy = random.chance(3, in: 4)
         if random.chance(1, in: 6) { self.hintBytesMax = 400 }
         self.exchangeInterval = .seconds([5, 15, 30][Int(random.below(3))])
+        if options.plantedBug == .readBeforeSync { self.sharpen() }
+    }
+
+    /// Exchanges and hints mend within seconds what this mistake leaves, so it takes slow disks, few keys and many power cuts to see.
+    private mutating func sharpen() {
+        self.syncMost = .milliseconds(20)
+        self.faultInterval = .milliseconds(1_000)
+        self.keyCount = 2
+        self.thinkTime = .milliseconds(30)
+        self.getPercent = 60
+        self.exchangeInterval = .seconds(30)
     }
 
     private mutating func drawLinks(_ random: inout SeededRandom) {

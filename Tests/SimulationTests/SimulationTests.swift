@@ -65,7 +65,7 @@ private let everyFault = Set(FaultClass.implemented)
     /// coincidence, and the first seed that has it.
     private static let firstSeeds: [PlantedBug: UInt64] = [
         .readRepairWritesLoser: 7, .twoReplicasOnOneNode: 2, .skipWrapAround: 6, .sendBeforeOwnDisk: 49,
-        .readBeforeSync: 2, .countHintInMemory: 2, .dropHintAtCap: 11,
+        .readBeforeSync: 78, .countHintInMemory: 2, .dropHintAtCap: 11,
     ]
 
     @Test(arguments: PlantedBug.allCases)
