@@ -160,6 +160,7 @@ let package = Package(
             ],
             data: ["Seeds"]
         ),
+        tests("ScenarioTests", ["GyreSimulator"], data: ["Scenarios"]),
         // Breaks real nodes and checks what they promised (Tests/steps/50 to 55). Never installed.
         .executableTarget(
             name: "gyre-torture",

@@ -19,6 +19,11 @@ extension Node {
         }
     }
 
+    /// How many partitions have a whole hash tree, of Q; the disk is still being read for the others.
+    package var treesBuilt: Int {
+        (0..<self.options.partitionCount).count { self.trees.forest.isReady($0) }
+    }
+
     /// The leaf that a token lies in.
     func leaf(of token: Token) -> LeafID {
         let shape = self.trees.forest.shape

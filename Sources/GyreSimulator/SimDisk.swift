@@ -60,12 +60,21 @@ struct SimDisk: Sendable {
         return (try? Siblings(decoding: &body)) ?? Siblings()
     }
 
+    /// Whether what is kept under `name` cannot be read.
+    func isUnreadable(_ name: ObjectName) -> Bool {
+        if case .corrupt = self.engine.held(name) { return true }
+        return false
+    }
+
     /// What a new life of the node learns.
     var recovered: RecoveredState {
         var state = self.engine.recovered
         if self.bug == .reissueDot { state.counterFloor = 1 }
         return state
     }
+
+    /// What is safe under `name` is gone, and nothing says so.
+    mutating func lose(_ name: ObjectName) { self.remove(name) }
 
     /// One bit of what is safe under `name` turns over.
     mutating func rot(_ name: ObjectName, bit: UInt64) { self.engine.corrupt(name, bit: bit) }

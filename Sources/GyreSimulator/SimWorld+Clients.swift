@@ -89,6 +89,7 @@ extension SimWorld {
     /// A client has its answer.
     func onResponse(_ index: Int, _ response: ClientResponse) throws(Violation) {
         guard !self.operations[index].isOver else { return }
+        self.told?.answers[index] = response
         let operation = self.operations[index]
         let name = self.workload.names[operation.key]
         switch response {

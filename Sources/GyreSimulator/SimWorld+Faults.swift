@@ -35,8 +35,14 @@ extension SimWorld {
     private func damageDisk() throws(Violation) {
         guard self.nodes.count > 1, self.plan.replicas > 1, !self.hasLostDisk else { return }
         let index = self.victim ?? Int(self.faultRandom.below(UInt64(self.nodes.count)))
-        self.victim = index
         guard self.faultRandom.chance(1, in: 3) else { return try self.rot(at: index) }
+        try self.loseDisk(of: index)
+        self.queue.schedule(.start(node: index), after: .milliseconds(self.faultRandom.within(1...5_000)))
+    }
+
+    /// The disk of a node is gone for good; the node is down until it is started, and then has a new identity.
+    func loseDisk(of index: Int) throws(Violation) {
+        self.victim = index
         self.hasLostDisk = true
         try self.stop(index, losingPower: true)
         for key in self.workload.names.indices { try self.loseRecord(of: key, at: index, withHints: true) }
@@ -47,17 +53,23 @@ extension SimWorld {
             random: self.faultRandom.split("disk", index: number))
         self.nodes[index].loseDisk(disk, newID: NodeID(rawValue: self.faultRandom.next() | 1))
         self.mark(.diskLost)
-        self.queue.schedule(.start(node: index), after: .milliseconds(self.faultRandom.within(1...5_000)))
     }
 
     private func rot(at index: Int) throws(Violation) {
+        self.victim = index
         let key = Int(self.faultRandom.below(UInt64(self.workload.names.count)))
         let bit = self.faultRandom.next()
         let name = self.workload.names[key]
         guard self.nodes[index].disk.held(name) != nil, self.owners(of: name, at: index).count > 1 else { return }
+        try self.rot(key, at: index, bit: bit)
+    }
+
+    /// One bit of what a node has of a key turns over, and no other node may lose anything in this run.
+    func rot(_ key: Int, at index: Int, bit: UInt64) throws(Violation) {
+        self.victim = index
         try self.loseRecord(of: key, at: index, withHints: false)
         self.rotted.insert(key)
-        self.nodes[index].disk.rot(name, bit: bit)
+        self.nodes[index].disk.rot(self.workload.names[key], bit: bit)
         self.mark(.recordRotted)
     }
 
@@ -85,7 +97,7 @@ extension SimWorld {
     }
 
     /// Both ends notice, each in its own time, that their connection is gone.
-    private func breakConnection(_ a: Int, _ b: Int, after span: TimeSpan) {
+    func breakConnection(_ a: Int, _ b: Int, after span: TimeSpan) {
         for (node, other) in [(a, b), (b, a)] {
             let number = self.connections.number(at: node, to: other)
             guard number != 0 else { continue }

@@ -65,24 +65,34 @@ final class SimWorld {
     var hasLostDisk = false
     /// Messages that a planted mistake sent elsewhere.
     var redirections: [RedirectionKey: Redirection] = [:]
+    /// What a scenario is told: the answers by operation, and what nodes reported. Nil where nobody reads along.
+    var told: Told?
     private var effects: [NodeEffect] = []
     private var arrivals: [Instant] = []
 
-    init(options: SimulationOptions) {
-        self.options = options
+    /// A world that draws its plan from the seed.
+    convenience init(options: SimulationOptions) {
         let root = SeededRandom(seed: options.seed)
         var planRandom = root.split("plan")
         var plan = SimulationPlan(options: options, random: &planRandom)
         var bucketRandom = root.split("buckets")
         // A run that shows a planted mistake stays the run that it was.
         plan.setsBuckets = bucketRandom.chance(1, in: 4) && options.plantedBug == nil
+        let keys = (0..<plan.keyCount).map { "k\($0)" }
+        self.init(options: options, plan: plan, keys: keys, bucketRandom: bucketRandom)
+    }
+
+    /// A world with a given plan, whose clients use the given keys; each 1 to 4,096 bytes long and unlike all others.
+    init(options: SimulationOptions, plan: SimulationPlan, keys: [String], bucketRandom: SeededRandom) {
+        self.options = options
+        let root = SeededRandom(seed: options.seed)
         self.bucketRandom = bucketRandom
         self.plan = plan
         self.links = LinkModel(nodeCount: plan.nodeCount, rates: LinkRates(), random: root.split("links"))
         self.connections = Connections(nodeCount: plan.nodeCount)
-        self.workload = Workload(plan: plan, random: root.split("workload"))
+        self.workload = Workload(plan: plan, keys: keys, random: root.split("workload"))
         self.oracle = Oracle(names: self.workload.names, nodeCount: plan.nodeCount)
-        self.acknowledged = Array(repeating: [], count: plan.keyCount)
+        self.acknowledged = Array(repeating: [], count: keys.count)
         self.faultRandom = root.split("faults")
         self.random = root.split("world")
         var identities = root.split("identities")
@@ -333,6 +343,7 @@ final class SimWorld {
     }
 
     private func onEvent(_ event: NodeEvent, of index: Int) throws(Violation) {
+        self.told?.onEvent(event, of: index)
         switch event {
         case .ring(let hash, _): self.hash.record(hash)
         case .member(_, .dead): self.marks[.declaredDead, default: 0] += 1

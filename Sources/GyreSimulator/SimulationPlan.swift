@@ -42,6 +42,12 @@ struct SimulationPlan: Sendable {
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
+    /// A plan in which nothing is drawn: no faults, and one client that does what it is told.
+    init(nodeCount: Int) {
+        self.nodeCount = nodeCount
+        self.clientCount = 1
+    }
+
     /// Draws a plan.
     init(options: SimulationOptions, random: inout SeededRandom) {
         self.nodeCount = options.nodes ?? 1 + Int(random.below(7))

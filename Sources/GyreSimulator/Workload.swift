@@ -66,13 +66,12 @@ struct Workload: Sendable {
     private var writes: UInt64 = 0
     private let plan: SimulationPlan
 
-    init(plan: SimulationPlan, random: SeededRandom) {
+    init(plan: SimulationPlan, keys: [String], random: SeededRandom) {
         self.plan = plan
         var names: [ObjectName] = []
-        for index in 0..<plan.keyCount {
-            let key = ByteBuffer(string: "k\(index)")
-            guard let name = try? ObjectName(bucket: ByteBuffer(string: "b"), key: key) else {
-                preconditionFailure("names of two bytes are valid")
+        for key in keys {
+            guard let name = try? ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: key)) else {
+                preconditionFailure("a key of \(key.utf8.count) bytes was let in")
             }
             names.append(name)
         }

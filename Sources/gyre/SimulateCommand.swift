@@ -26,6 +26,12 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "all, none, or a list of network, crash, power, clock.")
     var faults = "all"
 
+    @Option(help: "Play one scenario from a text file instead of drawing runs from seeds.")
+    var scenario: String?
+
+    @Flag(help: "With --scenario: write what came out into the file.")
+    var rewrite = false
+
     @Option(help: .hidden)
     var plant: String?
 
@@ -33,6 +39,7 @@ struct SimulateCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        guard self.scenario != nil || !self.rewrite else { throw ValidationError("--rewrite needs --scenario") }
         guard self.seeds > 0, self.seed <= .max - self.seeds else {
             throw ValidationError("--seeds must be at least 1 and the last seed below 2^64")
         }
@@ -40,6 +47,9 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let path = self.scenario {
+            return try await reportingFailures(json: self.json) { try Self.play(path, rewriting: self.rewrite) }
+        }
         let clock = ContinuousClock()
         let start = clock.now
         let first = try self.options(for: self.seed)

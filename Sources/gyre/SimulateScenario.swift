@@ -1,0 +1,42 @@
+import ArgumentParser
+import Foundation
+import GyreSimulator
+
+/// `gyre simulate --scenario`: plays one story and compares what came out with what is written in it.
+extension SimulateCommand {
+    /// Plays the scenario in the file at `path`, and with `rewriting` writes what came out back into it.
+    ///
+    /// - Throws: `ExitCode` 1 when a line came out otherwise or a promise was broken, `CommandFailure` otherwise.
+    static func play(_ path: String, rewriting: Bool) throws {
+        let outcome = ScenarioRunner.run(try self.read(path))
+        if let violation = outcome.violation { print("\(path): broke a promise: \(violation)") }
+        if rewriting {
+            do {
+                try outcome.text.write(toFile: path, atomically: true, encoding: .utf8)
+            } catch {
+                throw CommandFailure(.inputOutput, "cannot write \(path): \(error.localizedDescription)")
+            }
+            print(outcome.difference == nil ? "\(path): as it was" : "\(path): rewritten; review the difference")
+        } else if let difference = outcome.difference {
+            print("\(path), \(difference)")
+            print("  gyre simulate --scenario \(path) --rewrite takes it over")
+        } else {
+            print("\(path): came out as written")
+        }
+        if outcome.violation != nil || (outcome.difference != nil && !rewriting) { throw ExitCode(1) }
+    }
+
+    private static func read(_ path: String) throws -> Scenario {
+        guard let file = FileHandle(forReadingAtPath: path) else {
+            throw CommandFailure(.inputOutput, "cannot read \(path)")
+        }
+        let bytes: Data
+        do { bytes = try file.read(upToCount: Scenario.bytesMax + 1) ?? Data() } catch {
+            throw CommandFailure(.inputOutput, "cannot read \(path): \(error.localizedDescription)")
+        }
+        guard let text = String(data: bytes, encoding: .utf8) else {
+            throw CommandFailure(.usage, "\(path) is not UTF-8 text")
+        }
+        do { return try Scenario(parsing: text) } catch { throw CommandFailure(.usage, "\(path), \(error)") }
+    }
+}
