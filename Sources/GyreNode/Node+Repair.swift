@@ -152,7 +152,7 @@ extension Node {
             for part in self.repairRuns[run].parts.indices { self.repairRuns[run].parts[part].isOver = true }
         }
         guard let index = self.repairParts.firstIndex(where: { $0.request.id == id }) else { return }
-        self.repairParts[index].counts.planned -= UInt64(self.repairParts[index].pairs.count)
+        // They stay planned: that they were not done is how everybody sees that the repair was stopped.
         self.repairParts[index].pairs = []
     }
 

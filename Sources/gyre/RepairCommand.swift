@@ -78,7 +78,7 @@ struct RepairCommand: AsyncParsableCommand {
         var progress = first
         var heard = start
         var moved = start
-        // The plan grows while nodes report their parts; only a repair that was stopped has less to do than before.
+        // The plan grows while nodes report their parts; one that is started anew reports nothing for a moment.
         var planned = first.planned
         while !progress.isOver {
             try await Task.sleep(for: Self.pollInterval)

@@ -9,14 +9,17 @@ struct RepairReceipt {
     private let wasStopped: Bool
 
     /// - Parameters:
-    ///   - planned: the most comparisons that were ever planned; a repair that is stopped plans no more than it has done.
+    ///   - planned: the most comparisons that were ever planned.
     ///   - elapsed: for how long it was watched.
     ///   - wasStopped: whether this command stopped it.
     init(_ progress: RepairProgress, planned: UInt64 = 0, elapsed: Duration = .zero, wasStopped: Bool = false) {
         self.progress = progress
         self.planned = max(planned, progress.planned)
         self.elapsed = elapsed
-        self.wasStopped = wasStopped || progress.planned < planned
+        // Comparisons that could not be done are counted, so those that nobody did were given up.
+        let wasGivenUp =
+            progress.isOver && progress.silent.isEmpty && progress.compared &+ progress.failed < progress.planned
+        self.wasStopped = wasStopped || wasGivenUp
     }
 
     /// Whether it is over, and nothing that was planned was left out.

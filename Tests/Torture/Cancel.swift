@@ -61,7 +61,11 @@ struct Cancel {
         let last = seen.out.split(separator: "\n").last.map(String.init) ?? ""
         say("  cancelled: --watch ended with \(seen.code) and '\(last)'")
         try demand(seen.code == 2 && last == "cancelled", "--watch of a cancelled repair: \(seen.out)\(seen.error)")
+        // The other nodes have told of their parts by now, and it is still not done.
         try await self.cluster.waitUntilNormal(within: .seconds(20))
+        let later = try RepairReceipt(
+            try await self.cluster.gyre(["repair", "--watch", id, "--json", "--node", self.cluster.addresses[1]]))
+        try demand(later.state == "cancelled", "--watch after a repair was cancelled: \(later.line)")
         let again = try await self.cluster.repair()
         try demand(again.inSync == again.planned, "nothing was to differ: \(again.line)")
     }
