@@ -64,7 +64,7 @@ private let everyFault = Set(FaultClass.implemented)
     /// Where to begin, because the seeds before take the time of a debug build and show nothing: a mistake that needs a rare
     /// coincidence, and the first seed that has it.
     private static let firstSeeds: [PlantedBug: UInt64] = [
-        .readRepairWritesLoser: 7, .twoReplicasOnOneNode: 2, .skipWrapAround: 6, .sendBeforeOwnDisk: 49,
+        .readRepairWritesLoser: 7, .twoReplicasOnOneNode: 2, .skipWrapAround: 6, .sendBeforeOwnDisk: 193,
         .readBeforeSync: 78, .countHintInMemory: 2, .dropHintAtCap: 11,
     ]
 
