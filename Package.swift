@@ -60,7 +60,7 @@ let package = Package(
         room("GyreRing", ["GyreBase"]),
         room("GyreMembership", ["GyreBase"]),
         room("GyreMerkle", ["GyreBase", nioCore]),
-        room("GyreMessages", ["GyreBase", "GyreCausality", "GyreMembership", nioCore]),
+        room("GyreMessages", ["GyreBase", "GyreCausality", "GyreMembership", "GyreRing", nioCore]),
         room("GyreStorage", ["GyreBase", "GyreCausality", nioCore]),
         room("GyreQuorum", ["GyreBase", "GyreCausality", nioCore]),
         room(

@@ -137,7 +137,7 @@ package final class RoutedClient {
             case .put, .delete, .bucketSet: self.isRead = false
             case .get, .status, .locate, .explain, .repairCounts, .bucketList, .bucketShow: self.isRead = true
             // Said twice they do no more than said once.
-            case .repair, .repairCancel: self.isRead = true
+            case .repair, .repairCancel, .ring: self.isRead = true
             }
         }
 

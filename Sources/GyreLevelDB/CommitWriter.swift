@@ -109,6 +109,11 @@ package final class CommitWriter {
             self.keep(trees)
             return .kept
         case .hint(_, let hint): return try self.outcome(of: hint)
+        case .remove(_, let objects):
+            var removed: [Bool] = []
+            removed.reserveCapacity(objects.count)
+            for object in objects { removed.append(try self.remove(object.name, object.digest)) }
+            return .removed(removed)
         case .list(_, let range): return .listed(try self.engine.list(range))
         case .lease(_, let ceiling):
             self.ceiling = max(self.ceiling, ceiling)
@@ -147,6 +152,20 @@ package final class CommitWriter {
         case .read, .list:
             return try self.engine.outcome(of: hint, scratch: &self.keyScratch)
         }
+    }
+
+    private func remove(_ name: ObjectName, _ digest: RecordDigest?) throws(StorageFailure) -> Bool {
+        let place = RecordPlace(name)
+        let current = try self.current(place)
+        guard RecordRules.mayDrop(current, digest) else { return false }
+        self.counts.remove(current)
+        self.forgetTrees()
+        self.keyScratch.clear()
+        place.writeKey(into: &self.keyScratch)
+        self.batch.delete(self.keyScratch)
+        self.cache.forget(name)
+        self.overlay[place] = .some(nil)
+        return true
     }
 
     private func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {

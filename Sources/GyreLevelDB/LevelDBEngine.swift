@@ -272,6 +272,7 @@ package final class LevelDBEngine: Sendable {
         state.holdsObjects = counters.objectCounts != ObjectCounts()
         state.trees = self.trees(database)
         state.buckets = try self.body(.buckets, database, "the bucket properties")
+        state.ring = try self.body(.ring, database, "the ring")
         return state
     }
 

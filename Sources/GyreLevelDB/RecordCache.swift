@@ -75,6 +75,15 @@ struct RecordCache {
         return fits
     }
 
+    /// Forgets what was written under `name`, which is gone.
+    mutating func forget(_ name: ObjectName) {
+        guard let index = self.entries.index(forKey: name.token) else { return }
+        let old = self.entries.values[index]
+        guard Self.holds(old, name) else { return }
+        self.bytes -= old.bytes.capacity
+        self.entries.values[index] = Entry()
+    }
+
     /// Lets the first go until the rest is within the limit. Not before the commit that wrote them is done.
     mutating func trim() {
         while self.bytes > self.bytesMax, self.oldest < self.queue.count {

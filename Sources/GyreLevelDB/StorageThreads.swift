@@ -158,7 +158,7 @@ package final class StorageThreads: Sendable {
             return .listed(try self.engine.list(range))
         case .figures:
             return .figures(self.engine.figures)
-        case .update, .merge, .heal, .lease, .keep, .collect, .checkpoint:
+        case .update, .merge, .heal, .lease, .keep, .collect, .checkpoint, .remove:
             preconditionFailure("a write among the reads: `Mailbox.append` sorts by `isRead`")
         }
     }

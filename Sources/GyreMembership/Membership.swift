@@ -217,8 +217,10 @@ package struct Membership: Sendable {
         }
     }
 
-    /// A node that takes another's place knows that there is a cluster, and must not take itself for all of it.
-    private var mayBecomeNormal: Bool { self.me.replaces == nil || !self.peers.isEmpty }
+    /// A node that takes another's place, or was told to join, knows that there is a cluster, and must not take itself for all of it.
+    private var mayBecomeNormal: Bool {
+        (self.me.replaces == nil && self.options.formsCluster) || !self.peers.isEmpty
+    }
 
     /// Emits what an input has to say once, however often it came up.
     mutating func finish(into effects: inout [MembershipEffect]) {

@@ -65,6 +65,11 @@ extension Membership {
     mutating func continueLife(_ earlier: MemberRecord) {
         self.me.incarnation = max(self.me.incarnation, Membership.raised(earlier.incarnation))
         if self.me.state == .joining || earlier.state == .removed { self.me.state = earlier.state }
+        // What an operator said of this node in an earlier life stands.
+        let kept = [MemberRecord.placeLabel, MemberRecord.holdLabel]
+        self.me.labels.removeAll { kept.contains($0.name) }
+        self.me.labels.append(contentsOf: earlier.labels.filter { kept.contains($0.name) })
+        self.me.labels.sort()
         if earlier.recordVersion >= self.me.recordVersion {
             let isSame = earlier.describesTheSame(as: self.me)
             self.me.recordVersion = isSame ? earlier.recordVersion : Membership.raised(earlier.recordVersion)
@@ -202,6 +207,13 @@ extension Membership {
             candidates.swapAt(index, other)
         }
         return Array(candidates.prefix(picks))
+    }
+
+    /// Notes that this node's own description changed in a way that others must hear of.
+    mutating func raiseOwnRecord() {
+        self.me.recordVersion = Membership.raised(self.me.recordVersion)
+        self.noteRingChange()
+        self.noteOwnChange()
     }
 
     /// Notes that this node's own record changed.

@@ -18,6 +18,8 @@ package struct MembershipOptions: Hashable, Sendable {
     package var suspicionTimeout = TimeSpan.milliseconds(1_500)
     /// How long a starting node waits for any seed to answer before it becomes normal alone.
     package var joinGrace = TimeSpan.seconds(1)
+    /// Whether this node may begin a cluster of its own, alone or with others that have none; not if it is to join one that is there.
+    package var formsCluster = true
     /// How often the full state is exchanged with a random peer.
     package var stateInterval = TimeSpan.seconds(10)
     /// How often news is sent to random peers instead of waiting for the next ping.

@@ -67,6 +67,8 @@ package enum ExchangeAnswer: Hashable, Sendable {
     case records([NamedRecord])
     /// All are durable; how many of them changed what was held.
     case merged(count: UInt32)
+    /// As `merged`, but some of the records could not be merged and are not on the disk.
+    case mergedInPart(count: UInt32)
     /// A limit was reached; try later.
     case overloaded
 }

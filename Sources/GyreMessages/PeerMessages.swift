@@ -65,6 +65,8 @@ package enum PeerMessage: Hashable, Sendable {
     indirect case inspected(tag: UInt64, Inspection)
     /// What buckets do differently.
     case buckets(BucketMessage)
+    /// Who owns ranges, and how a change of that goes.
+    indirect case ring(RingMessage)
 }
 
 /// The first frame of every connection, from the side that dialled.

@@ -41,6 +41,10 @@ struct ExchangeOperation {
     let repair: UInt64?
     /// Count and change nothing.
     let isDry: Bool
+    /// Only send, as what is held here is on its way out: the version of the ring that says so.
+    var handover: UInt64?
+    /// Whether something that was fetched could not be merged here.
+    var hasLeftOut = false
     /// Only objects of this bucket are dealt with.
     let bucket: ByteBuffer?
     var machine: ExchangeMachine
@@ -52,6 +56,9 @@ struct ExchangeOperation {
     var deadline: Instant
     /// A listing that waits until clients are served well again or bytes may be sent again.
     var held: (own: Listing?, peer: Listing?)?
+
+    /// See `handover`.
+    var isHandover: Bool { self.handover != nil }
 
     /// Objects that differ, of the page being dealt with: to be fetched, and to be sent.
     var pull: [ObjectName] = []
@@ -79,6 +86,8 @@ struct ServedExchange {
     /// By place in the question.
     var records: [NamedRecord]
     var merged: UInt32 = 0
+    /// Whether a record could not be merged.
+    var hasLeftOut = false
     let isMerge: Bool
 }
 
@@ -98,7 +107,7 @@ extension ExchangeAnswer {
     /// About as many bytes as the answer takes on the wire.
     var bytes: Int {
         switch self {
-        case .same, .notReady, .overloaded, .merged: 33
+        case .same, .notReady, .overloaded, .merged, .mergedInPart: 33
         case .inners(let words), .leaves(let words): 34 + 8 * words.count
         case .keys(let entries, _): entries.reduce(35) { $0 + $1.name.wireBytes + 8 }
         case .records(let records): records.reduce(34) { $0 + $1.name.wireBytes + $1.record.readableBytes + 3 }

@@ -9,7 +9,8 @@ import NIOCore
 extension Node {
     /// Begins an exchange; nil when the own tree is not built.
     mutating func beginExchange(
-        _ partition: Int, with peer: NodeID, repair: RepairRequest?, at now: Now, into effects: inout [NodeEffect]
+        _ partition: Int, with peer: NodeID, repair: RepairRequest?, handover: UInt64? = nil, at now: Now,
+        into effects: inout [NodeEffect]
     ) -> Bool {
         guard let root = self.trees.forest.root(of: partition) else { return false }
         let machine = ExchangeMachine(shape: self.trees.forest.shape, partition: partition)
@@ -19,6 +20,7 @@ extension Node {
                 bucket: repair?.bucket, machine: machine,
                 deadline: now.instant.advanced(by: self.options.exchange.timeout)))
         guard let index = self.exchanges.index(of: tag) else { return false }
+        self.exchanges[index].handover = handover
         let step = self.exchanges[index].machine.start(root: root)
         self.follow(index, step, at: now, into: &effects)
         return true
@@ -45,7 +47,9 @@ extension Node {
             }
             let (pull, push, reconcile) = (wanted(pull), wanted(push), wanted(reconcile))
             self.exchanges[index].keysDiffering += UInt64(pull.count + push.count + reconcile.count)
-            if !self.exchanges[index].isDry {
+            if self.exchanges[index].isHandover {
+                self.exchanges[index].push = push + reconcile
+            } else if !self.exchanges[index].isDry {
                 self.exchanges[index].pull = pull + reconcile
                 self.exchanges[index].push = push
                 self.exchanges[index].reconcile = Set(reconcile)
@@ -71,6 +75,12 @@ extension Node {
                 .exchange(
                     tag: self.exchanges.tag(index), step: self.exchanges[index].step,
                     partition: UInt32(self.exchanges[index].partition), question)))
+    }
+
+    /// Whether an exchange fetches what a change of the ring gives this node.
+    private func isForRing(_ index: Int) -> Bool {
+        guard let id = self.exchanges[index].repair else { return false }
+        return id != Refill.repairID && RepairPart.isReserved(id)
     }
 
     private mutating func count(_ index: Int, _ bytes: Int) {
@@ -132,8 +142,14 @@ extension Node {
             let next = self.exchanges[index].machine.onPeerKeys(page)
             self.follow(index, next, at: now, into: &effects)
         case .records(let records): self.onRecords(index, records, at: now, into: &effects)
-        case .merged(let count):
+        case .merged(let count), .mergedInPart(let count):
             self.exchanges[index].keysRepaired += UInt64(count)
+            if self.exchanges[index].isHandover { self.visit(.handoverRecordsMerged, into: &effects) }
+            if case .mergedInPart = answer, self.exchanges[index].isHandover {
+                // What the new owner could not take must stay here; it is tried again.
+                let next = self.exchanges[index].machine.onFailure(.noAnswer)
+                return self.follow(index, next, at: now, into: &effects)
+            }
             self.settle(index, at: now, into: &effects)
         case .overloaded:
             let next = self.exchanges[index].machine.onFailure(.noAnswer)
@@ -217,6 +233,7 @@ extension Node {
             let next = self.exchanges[index].machine.onFailure(.outOfPlace)
             return self.follow(index, next, at: now, into: &effects)
         }
+        if self.isForRing(index) { self.visit(.recordsFetched, into: &effects) }
         // What did not fit is asked for again.
         self.exchanges[index].pull.insert(contentsOf: asked[records.count...], at: 0)
         self.exchanges[index].deadline = now.instant.advanced(by: self.options.exchange.timeout)
@@ -242,6 +259,8 @@ extension Node {
         }
         guard let index = self.exchanges.index(of: tag) else { return }
         self.exchanges[index].pending -= 1
+        if self.isForRing(index) { self.visit(.recordMerged, into: &effects) }
+        if case .merged = outcome {} else { self.exchanges[index].hasLeftOut = true }
         if case .merged(let digest, _, let change) = outcome {
             if change != nil { self.exchanges[index].keysRepaired += 1 }
             if self.exchanges[index].reconcile.contains(name), digest != sent {
@@ -257,6 +276,7 @@ extension Node {
     ) {
         guard let index = self.exchanges.index(of: tag) else { return }
         self.exchanges[index].pending -= 1
+        if self.exchanges[index].isHandover { self.visit(.handoverRecordsRead, into: &effects) }
         switch outcome {
         case .record(let record, _): self.exchanges[index].batch.append(NamedRecord(name: name, record: record))
         case .refused: self.beginHeal(name, at: now, into: &effects)
@@ -274,6 +294,7 @@ extension Node {
             count += 1
         }
         let part = Array(self.exchanges[index].batch.prefix(count))
+        if self.exchanges[index].isHandover { self.visit(.handoverRecordsSent, into: &effects) }
         self.exchanges[index].batch.removeFirst(count)
         self.ask(index, .merge(part), at: now, into: &effects)
     }

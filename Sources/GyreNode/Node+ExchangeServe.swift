@@ -15,6 +15,7 @@ extension Node {
             effects.append(.send(node, .exchanged(tag: tag, step: step, answer)))
         }
         let forest = self.trees.forest
+        if self.otherRing != nil, let step = question.ringStep { self.visit(step, into: &effects) }
         switch question {
         case .root(let root):
             switch forest.answer(root: root, of: partition) {
@@ -101,15 +102,21 @@ extension Node {
         _ served: UInt64, _ name: ObjectName, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
     ) {
         var hasChanged = false
+        var hasFailed = false
         switch outcome {
         case .merged(_, let clash, let change):
             hasChanged = change != nil
             self.noteChange(change, of: name)
             if clash { effects.append(.event(.dotClash(name.token))) }
-        case .refused(.corrupt): self.beginHeal(name, at: now, into: &effects)
-        default: self.counters.malformedMessages += 1
+        case .refused(.corrupt):
+            hasFailed = true
+            self.beginHeal(name, at: now, into: &effects)
+        default:
+            hasFailed = true
+            self.counters.malformedMessages += 1
         }
         guard let index = self.served.index(of: served) else { return }
+        if hasFailed { self.served[index].hasLeftOut = true }
         if hasChanged { self.served[index].merged += 1 }
         self.endServed(index, into: &effects)
     }
@@ -121,7 +128,7 @@ extension Node {
         let served = self.served.remove(index)
         let answer: ExchangeAnswer
         if served.isMerge {
-            answer = .merged(count: served.merged)
+            answer = served.hasLeftOut ? .mergedInPart(count: served.merged) : .merged(count: served.merged)
         } else {
             var bytes = 0
             let fitting = served.records.prefix { entry in
@@ -131,5 +138,17 @@ extension Node {
             answer = .records(Array(fitting))
         }
         effects.append(.send(served.from, .exchanged(tag: served.tag, step: served.step, answer)))
+    }
+}
+
+extension ExchangeQuestion {
+    /// The point of a change of the ring that the question may be.
+    fileprivate var ringStep: RingStep? {
+        switch self {
+        case .root: .rootAsked
+        case .keys: .keysAsked
+        case .records: .recordsAsked
+        case .leaves, .merge, .suspect: nil
+        }
     }
 }

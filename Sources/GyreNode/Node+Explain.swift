@@ -36,7 +36,7 @@ extension Node {
         _ name: ObjectName, _ target: ReplyTarget, timeout: TimeSpan, at now: Now, into effects: inout [NodeEffect]
     ) {
         let leaf = self.leaf(of: name.token)
-        let replicas = self.replicaSet(of: name.token, isSloppy: self.options.isSloppy)
+        let replicas = self.replicaSet(of: name.token, isSloppy: self.options.isSloppy, isRead: true)
         let owners = Array(replicas.owners)
         let others = self.reachable.filter { !owners.contains($0) }
         let nodes = Array((owners + others).prefix(ExplainOperation.nodesMax))

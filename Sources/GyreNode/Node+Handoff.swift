@@ -143,7 +143,10 @@ extension Node {
     }
 
     /// Whether `node` is a member that owns ranges; only then are its hints its own.
-    private func isOwner(_ node: NodeID) -> Bool { self.ring.members.contains { $0.node == node } }
+    private func isOwner(_ node: NodeID) -> Bool {
+        self.ring.members.contains { $0.node == node }
+            || self.otherRing?.members.contains { $0.node == node } ?? false
+    }
 
     private mutating func onHintList(
         _ target: NodeID, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
@@ -174,9 +177,9 @@ extension Node {
         _ name: ObjectName, _ record: ByteBuffer, _ digest: RecordDigest, of target: NodeID, at now: Now,
         into effects: inout [NodeEffect]
     ) {
-        let owners = self.ring.owners(of: self.ring.partition(of: name.token))
+        let owners = self.allOwners(of: name.token)
         // Who was an owner when the hint was kept may be none now: then it is owed to all owners of today.
-        let receivers = owners.contains(target) ? [target] : Array(owners)
+        let receivers = owners.contains(target) ? [target] : owners
         guard !receivers.isEmpty else { return self.deliveryEnded(target, failed: true, at: now) }
         let tag = self.deliveries.insert(
             HintDelivery(

@@ -31,8 +31,10 @@ extension Node {
                 resendAt: now.instant.advanced(by: halfWay),
                 machine: PutMachine(
                     replicas: admission.replicas.all, needed: admission.needed,
-                    primaries: admission.replicas.primaries, primariesNeeded: admission.primariesNeeded)))
+                    primaries: admission.replicas.primaries, primariesNeeded: admission.primariesNeeded,
+                    lists: admission.replicas.lists), generation: self.ringKeeper.generation))
         self.requestLog.begin(id, tag: tag)
+        if admission.replicas.lists != nil { self.visit(.writeToBothBegun, into: &effects) }
         if let hintTarget {
             let hint = HintRequest.update(target: hintTarget, name, update, at: now.wall)
             effects.append(.store(.hint(StorageTag(rawValue: tag), hint)))
@@ -73,7 +75,7 @@ extension Node {
         case .delete(let delete):
             return .delete(seen: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .ring:
             return nil
         }
     }
@@ -91,6 +93,7 @@ extension Node {
                 self.noteHint(for: self.puts[index].replicas.owners.node(at: self.puts[index].ownPlace))
             }
             self.puts[index].stored = (record, context)
+            if self.puts[index].replicas.lists != nil { self.visit(.writeToBothOwnDisk, into: &effects) }
             if self.puts[index].machine.isAnswered {
                 // The client gave up on a slow disk, and yet the write stands: it gets the same care as any other.
                 self.answeredBytes += record.readableBytes
@@ -138,6 +141,7 @@ extension Node {
             self.puts[index].replicas.replace(place, by: standIn)
             self.puts[index].machine.onStandIn(place)
             self.counters.standIns += 1
+            if !self.puts[index].replicas.readPlaces.contains(place) { self.visit(.standInForNewOwner, into: &effects) }
             return self.sendRecord(index, place, into: &effects)
         }
         let verdict = self.puts[index].machine.onFailure(place)
@@ -213,6 +217,7 @@ extension Node {
             return
         case .stored(let acks):
             self.counters.writesStored += 1
+            if self.puts[index].replicas.lists != nil { self.visit(.writeToBothAnswered, into: &effects) }
             let context = self.puts[index].stored?.context ?? VersionVector()
             response = .stored(context: context, acks: UInt8(acks), needed: needed)
         case .unknown(let acks):

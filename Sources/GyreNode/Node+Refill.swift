@@ -41,20 +41,20 @@ extension Node {
             guard !others.isEmpty else { continue }
             refill.waiting[partition] = others
         }
-        part.pairs = self.refillPairs(refill)
+        part.pairs = self.roundsOfPairs(refill.waiting, ownersMost: self.ring.ownersPerPartition)
         part.counts.planned = UInt64(part.pairs.count)
         self.refill = refill
         self.repairParts.append(part)
         self.endRefillIfComplete(at: now, into: &effects)
     }
 
-    /// The comparisons of a refill, last first: each partition with one other owner, and only then with the next, which by
+    /// The comparisons of a refill or of a change of the ring, last first: each partition with one other owner, and only then with the next, which by
     /// then as a rule differs in nothing. At once, both would send everything. The first are spread over all owners.
-    private func refillPairs(_ refill: Refill) -> [(partition: Int, peer: NodeID)] {
+    func roundsOfPairs(_ waiting: [Int: [NodeID]], ownersMost: Int) -> [(partition: Int, peer: NodeID)] {
         var pairs: [(partition: Int, peer: NodeID)] = []
-        for round in (0..<max(1, self.ring.ownersPerPartition)).reversed() {
+        for round in (0..<max(1, ownersMost)).reversed() {
             for partition in 0..<self.options.partitionCount {
-                guard let others = refill.waiting[partition], round < others.count else { continue }
+                guard let others = waiting[partition], round < others.count else { continue }
                 pairs.append((partition, others[(partition + round) % others.count]))
             }
         }

@@ -47,8 +47,8 @@ extension Node {
     mutating func startRepair(
         _ request: RepairRequest, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]
     ) {
-        if request.id == Refill.repairID {
-            return self.answer(target, .failed(.badRequest("a repair's id is not zero")), into: &effects)
+        if RepairPart.isReserved(request.id) {
+            return self.answer(target, .failed(.badRequest("a repair's id is not zero, nor the highest")), into: &effects)
         }
         if let partition = request.partition, Int(partition) >= self.options.partitionCount {
             let reason = "partition \(partition) is none of 0 to \(self.options.partitionCount - 1)"
@@ -173,7 +173,7 @@ extension Node {
             self.beginPairs(of: index, at: now, into: &effects)
             self.report(index, at: now, into: &effects)
         }
-        for part in self.repairParts where part.isOver && part.request.id != Refill.repairID {
+        for part in self.repairParts where part.isOver && !RepairPart.isReserved(part.request.id) {
             if self.repairsDone.count >= RepairRun.runsMax { self.repairsDone.removeFirst() }
             self.repairsDone.append((part.request.id, part.counts))
         }
@@ -200,11 +200,14 @@ extension Node {
             let pair = self.repairParts[index].pairs.popLast()
         {
             let request = self.repairParts[index].request
-            if !self.isReachable(pair.peer) {
-                if request.id == Refill.repairID { return self.postpone(index, pair, at: now) }
+            let isForRing = request.id != Refill.repairID && RepairPart.isReserved(request.id)
+            if !self.isReachable(pair.peer) || (isForRing && self.isPeerRefilling(pair.peer)) {
+                if isForRing { self.visit(.comparisonPostponed, into: &effects) }
+                if RepairPart.isReserved(request.id) { return self.postpone(index, pair, at: now) }
                 self.repairParts[index].counts.failed += 1
             } else if self.beginExchange(pair.partition, with: pair.peer, repair: request, at: now, into: &effects) {
                 self.repairParts[index].active += 1
+                if isForRing { self.visit(.comparisonBegun, into: &effects) }
             } else {
                 return self.postpone(index, pair, at: now)
             }
@@ -240,6 +243,9 @@ extension Node {
         _ operation: ExchangeOperation, inSync: Bool, failure: ExchangeFailure?, at now: Now,
         into effects: inout [NodeEffect]
     ) {
+        if operation.isHandover {
+            return self.noteHandedOver(operation, succeeded: failure == nil, at: now, into: &effects)
+        }
         guard let id = operation.repair,
             let index = self.repairParts.firstIndex(where: { $0.request.id == id })
         else { return }
@@ -251,13 +257,20 @@ extension Node {
         case nil:
             if id == Refill.repairID {
                 self.noteRefilled(operation.partition, from: operation.peer, at: now, into: &effects)
+            } else if RepairPart.isReserved(id) {
+                guard !operation.hasLeftOut else {
+                    self.postpone(index, (operation.partition, operation.peer), at: now)
+                    break
+                }
+                self.noteSynced(operation, into: &effects)
             }
             self.repairParts[index].counts.compared += 1
             if inSync { self.repairParts[index].counts.inSync += 1 }
         case .notReady: self.postpone(index, (operation.partition, operation.peer), at: now)
         default:
+            if id != Refill.repairID, RepairPart.isReserved(id) { self.visit(.comparisonFailed, into: &effects) }
             // What was settled stays settled; another attempt goes on from there.
-            if self.isReachable(operation.peer) || id == Refill.repairID {
+            if self.isReachable(operation.peer) || RepairPart.isReserved(id) {
                 self.postpone(index, (operation.partition, operation.peer), at: now)
             } else {
                 self.repairParts[index].counts.failed += 1

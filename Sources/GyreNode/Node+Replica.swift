@@ -30,7 +30,13 @@ extension Node {
             self.counters.overloaded += 1
             return effects.append(.send(node, .fetched(tag: tag, .overloaded)))
         }
-        if self.isRefilling(name.token) { return effects.append(.send(node, .fetched(tag: tag, .overloaded))) }
+        if self.isRefilling(name.token) || self.isForeign(name.token) {
+            if self.isForeign(name.token) {
+                self.visit(.foreignReadRefused, into: &effects)
+                self.tellRing(to: node, wantsRest: true, into: &effects)
+            }
+            return effects.append(.send(node, .fetched(tag: tag, .overloaded)))
+        }
         let work = self.replicas.insert(.fetch(from: node, tag: tag, name: name))
         effects.append(.store(.read(StorageTag(rawValue: work), name, whole ? .record : .digest)))
     }
@@ -99,6 +105,10 @@ extension Node {
             preconditionFailure("taken by onReplicaWork and onHintWork")
         case .bucketSet(let target, let record): self.onBucketsKept((target, record), into: &effects)
         case .bucketsLearned: self.onBucketsKept(nil, into: &effects)
+        case .ringKept(let state): self.onRingKept(state, into: &effects)
+        case .handoverList(let partition): self.onHandoverList(partition, outcome, into: &effects)
+        case .handoverRemove(let partition, let objects):
+            self.onHandoverRemoved(partition, objects, outcome, into: &effects)
         }
     }
 

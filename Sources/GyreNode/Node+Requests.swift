@@ -30,6 +30,8 @@ extension Node {
         case .repairCancel(let id): return self.cancelRepair(id, target, into: &effects)
         case .bucketList, .bucketShow, .bucketSet:
             return self.onBucketRequest(request, target, into: &effects)
+        case .ring(let request):
+            return self.onRingRequest(request, target, timeout: timeout, at: now, into: &effects)
         case .put, .get, .delete:
             break
         }
@@ -42,18 +44,19 @@ extension Node {
         guard let name = request.name, let needs = self.needed(by: request) else { return }
         let isSloppy =
             self.options.isSloppy && self.buckets.table.properties(of: name.bucket)?.allowsFallbacks ?? true
-        let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy)
+        let isRead = if case .get = request { true } else { false }
+        let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy, isRead: isRead)
         guard let ownPlace = self.ownPlace(in: replicas, for: name.token) else {
             return self.forward(request, target, replicas: replicas, deadline: deadline, at: now, into: &effects)
         }
         let reachable = self.reachablePlaces(replicas)
         let primaries = reachable.intersection(replicas.primaries)
-        guard reachable.count >= needs.all, primaries.count >= needs.primaries else {
+        guard replicas.count(reachable) >= needs.all, replicas.count(primaries) >= needs.primaries else {
             self.counters.unavailable += 1
-            let isShortOfAll = reachable.count < needs.all
+            let isShortOfAll = replicas.count(reachable) < needs.all
             let failure = Failure.unavailable(
                 needed: UInt8(isShortOfAll ? needs.all : needs.primaries),
-                got: UInt8(isShortOfAll ? reachable.count : primaries.count))
+                got: UInt8(replicas.count(isShortOfAll ? reachable : primaries)))
             return self.answer(target, .failed(failure), into: &effects)
         }
         let admission = Admission(
@@ -64,42 +67,53 @@ extension Node {
             self.beginGet(
                 GetOperation(
                     target: target, name: name, headOnly: get.headOnly, replicas: replicas, ownPlace: ownPlace,
-                    started: now.instant, deadline: deadline,
+                    generation: self.ringKeeper.generation, started: now.instant, deadline: deadline,
                     machine: GetMachine(
                         reachable: reachable, needed: needs.all, primaries: replicas.primaries,
                         primariesNeeded: needs.primaries)), into: &effects)
         case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
         case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .ring:
             break
         }
     }
 
     /// This node's place: as an owner, or as a stand-in when no owner can be reached that could coordinate.
     private func ownPlace(in replicas: ReplicaSet, for token: Token) -> Int? {
-        guard let place = replicas.place(of: self.me) else { return nil }
+        // Who is an owner in the next ring only does not have all that was written yet.
+        guard let place = replicas.place(of: self.me), replicas.readPlaces.contains(place) else { return nil }
         let isOwner = replicas.target(at: place) == nil
-        if isOwner, self.isRefilling(token) { return nil }
-        return isOwner || !replicas.primaries.contains(where: { self.isReachable(replicas.node(at: $0)) }) ? place : nil
+        if isOwner { return self.isRefilling(token) ? nil : place }
+        let primaries = replicas.primaries.intersection(replicas.readPlaces)
+        return primaries.contains(where: { self.isReachable(replicas.node(at: $0)) }) ? nil : place
     }
 
     /// Hands the operation to the first owner that can be reached, or else to a stand-in; it is not handed on again.
     mutating func forward(
-        _ request: ClientRequest, _ target: ReplyTarget, replicas: ReplicaSet, deadline: Instant, at now: Now,
-        into effects: inout [NodeEffect]
+        _ request: ClientRequest, _ target: ReplyTarget, replicas: ReplicaSet, deadline: Instant,
+        besides refuser: NodeID? = nil, at now: Now, into effects: inout [NodeEffect]
     ) {
         let needed = UInt8(self.needed(by: request)?.all ?? 1)
-        guard target.mayForward else { return self.answer(target, .failed(.notMember), into: &effects) }
-        let places = Array(replicas.primaries) + Array(replicas.replaced)
+        if case .peer(let node, _) = target {
+            // One of the two does not know the ring of today.
+            self.visit(.foreignRequestRefused, into: &effects)
+            self.tellRing(to: node, wantsRest: true, into: &effects)
+            return self.answer(target, .failed(.notMember), into: &effects)
+        }
+        let mayCoordinate = replicas.readPlaces
+        let places =
+            Array(replicas.primaries.intersection(mayCoordinate)) + Array(replicas.replaced.intersection(mayCoordinate))
         let candidates = places.map { replicas.node(at: $0) }
-        guard let owner = candidates.first(where: { $0 != self.me && self.isReachable($0) }) else {
+        guard let owner = candidates.first(where: { $0 != self.me && $0 != refuser && self.isReachable($0) })
+        else {
             self.counters.unavailable += 1
             return self.answer(target, .failed(.unavailable(needed: needed, got: 0)), into: &effects)
         }
         let isWrite = if case .get = request { false } else { true }
         let tag = self.forwards.insert(
-            ForwardOperation(target: target, to: owner, deadline: deadline, isWrite: isWrite, needed: needed))
+            ForwardOperation(
+                target: target, request: request, to: owner, isSecond: refuser != nil, deadline: deadline, isWrite: isWrite, needed: needed))
         let left = max(1, deadline.since(now.instant).wholeMilliseconds)
         self.counters.forwards += 1
         effects.append(
@@ -108,15 +122,28 @@ extension Node {
 
     /// An owner has answered for us.
     mutating func onForwarded(
-        from node: NodeID, _ tag: UInt64, _ response: ClientResponse, into effects: inout [NodeEffect]
+        from node: NodeID, _ tag: UInt64, _ response: ClientResponse, at now: Now, into effects: inout [NodeEffect]
     ) {
         guard let index = self.forwards.index(of: tag), self.forwards[index].to == node else { return }
-        self.answer(self.forwards.remove(index).target, response, into: &effects)
+        let operation = self.forwards.remove(index)
+        if response == .failed(.notMember), !operation.isSecond, let name = operation.request.name,
+            now.instant < operation.deadline
+        {
+            // It owns the key no longer, or stops; nothing was done, so another owner may be asked once.
+            self.visit(.requestSentElsewhere, into: &effects)
+            self.tellRing(to: node, wantsRest: true, into: &effects)
+            let isRead = if case .get = operation.request { true } else { false }
+            return self.forward(
+                operation.request, operation.target,
+                replicas: self.replicaSet(of: name.token, isSloppy: false, isRead: isRead),
+                deadline: operation.deadline, besides: node, at: now, into: &effects)
+        }
+        self.answer(operation.target, response, into: &effects)
     }
 
     /// Why `request` cannot be admitted at all, if so.
     private func refusal(of request: ClientRequest) -> Failure? {
-        if self.draining || self.ring.members.isEmpty { return .notMember }
+        if self.draining || self.ring.members.isEmpty || self.isBanned { return .notMember }
         if self.inFlight >= self.options.inFlightMax { return .overloaded }
         if self.needed(by: request) == nil {
             return .badRequest("r, w, pr and pw must be 1 to n=\(self.options.quorum.replicas)")
@@ -129,7 +156,7 @@ extension Node {
             return self.refusal(of: put.seen)
         case .delete(let delete): return self.refusal(of: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .ring:
             return nil
         }
     }
@@ -165,7 +192,8 @@ extension Node {
             let writes = delete.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
             let primaries = delete.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
             return self.sizes(writes, primaries, standard: quorum.writes)
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet,
+            .ring:
             return (1, 0)
         }
     }

@@ -9,6 +9,7 @@ extension Node {
     /// A write changed the record of an object here. Told in the order in which the store changed.
     mutating func noteChange(_ change: RecordChange?, of name: ObjectName) {
         guard let change, self.trees.options.isOn else { return }
+        if !self.ringKeeper.handovers.isEmpty { self.ringKeeper.spoilHandover(of: self.leaf(of: name.token).partition) }
         switch change.before {
         case .absent: self.trees.forest.onChange(name.token, old: nil, new: change.after.rawValue)
         case .record(let old):

@@ -22,10 +22,12 @@ package struct Node: ~Copyable {
     package let me: NodeID
     /// Who else there is.
     package internal(set) var membership: Membership
-    /// Who owns what.
+    /// Who owns what: where reads go.
     package internal(set) var ring: Ring
-    /// Counts the changes of `ring`.
-    package internal(set) var ringEpoch: UInt64 = 0
+    /// While the ring changes: the other owners, who are written to as well.
+    package internal(set) var otherRing: Ring?
+    /// Counts the changes of the ring that are over.
+    package var ringEpoch: UInt64 { self.ringKeeper.state.version }
     /// What happened so far.
     package internal(set) var counters = NodeCounters()
 
@@ -42,6 +44,7 @@ package struct Node: ~Copyable {
     var requestLog: RequestLog
     var latencies = PeerLatencies()
     var buckets: BucketState
+    var ringKeeper: RingKeeper
     var draining = false
     private var drained = false
     private var membershipTick = Instant.start
@@ -93,12 +96,14 @@ package struct Node: ~Copyable {
             options: RingOptions(partitionCount: options.partitionCount, replicas: options.quorum.replicas))
         let shape = try MerkleShape(partitionCount: options.partitionCount)
         let buckets = try BucketState(document: recovered.buckets)
+        let ringKeeper = try RingKeeper(document: recovered.ring, ring: ring)
         self.options = options
         self.me = me.node
         self.membership = Membership(
             me: me, seeds: seeds, known: known, options: options.membership, now: now.instant)
         self.ring = ring
         self.buckets = buckets
+        self.ringKeeper = ringKeeper
         self.reachable = [me.node]
         self.dots = DotSource(
             author: recovered.author ?? me.node, floor: recovered.counterFloor, block: options.leaseBlock)
@@ -137,7 +142,8 @@ package struct Node: ~Copyable {
     package mutating func start(at now: Now, into effects: inout [NodeEffect]) {
         self.leaseDots(into: &effects)
         if self.membership.me.replaces != nil, !self.mustRefill { self.retireReplaced(at: now, into: &effects) }
-        self.rebuildRing(into: &effects)
+        self.confirmAlone()
+        self.onMembersChanged(into: &effects)
     }
 
     /// Takes one input in and appends what follows from it.
@@ -164,6 +170,7 @@ package struct Node: ~Copyable {
                 membership.onPeerUp(node, address: address, at: now.instant, random: &random, into: &out)
             }
             self.greetWithBuckets(node, into: &effects)
+            self.tellRing(to: node, wantsRest: true, into: &effects)
         case .peerDown(let node):
             self.connected.removeAll { $0 == node }
             self.withMembership(into: &effects) { membership, out in
@@ -192,6 +199,10 @@ package struct Node: ~Copyable {
         _ node: NodeID, _ message: PeerMessage, at now: Now, random: inout SeededRandom,
         into effects: inout [NodeEffect]
     ) {
+        if self.ringKeeper.isBanned(node) {
+            // It may not know yet; membership tells it, and nothing else is said to it (architecture D11).
+            guard case .membership = message else { return }
+        }
         switch message {
         case .replicate(let tag, let name, let record):
             self.onReplicate(from: node, tag, name, record, into: &effects)
@@ -206,7 +217,7 @@ package struct Node: ~Copyable {
                 request, .peer(node, tag: tag), timeout: .milliseconds(Int64(timeoutMilliseconds)), at: now,
                 into: &effects)
         case .forwarded(let tag, let response):
-            self.onForwarded(from: node, tag, response, into: &effects)
+            self.onForwarded(from: node, tag, response, at: now, into: &effects)
         case .hint(let tag, let target, let name, let record):
             self.onHint(from: node, tag, for: target, name, record, at: now, into: &effects)
         case .fetchHint(let tag, let target, let name, let whole):
@@ -219,10 +230,12 @@ package struct Node: ~Copyable {
         case .inspect(let tag, let name): self.inspect(name, for: node, tag, into: &effects)
         case .inspected(let tag, let inspection): self.onInspected(from: node, tag, inspection, into: &effects)
         case .membership(let message):
+            self.noteFarewellHeard(message, at: now)
             self.withMembership(into: &effects) { membership, out in
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
             }
         case .buckets(let message): self.onBuckets(from: node, message, into: &effects)
+        case .ring(let message): self.onRing(from: node, message, into: &effects)
         }
     }
 
@@ -248,6 +261,7 @@ package struct Node: ~Copyable {
         self.beginRefill(at: now, into: &effects)
         self.continueRepairs(at: now, into: &effects)
         self.gossipBuckets(at: now, random: &random, into: &effects)
+        self.continueRing(at: now, random: &random, into: &effects)
         guard now.instant >= self.membershipTick else { return }
         self.membershipTick = now.instant.advanced(by: self.options.membershipTickInterval)
         self.withMembership(into: &effects) { membership, out in
@@ -270,11 +284,28 @@ package struct Node: ~Copyable {
     }
 
     /// The owners of the partition of `token`, with stand-ins for those that cannot be reached if there may be any.
-    func replicaSet(of token: Token, isSloppy: Bool) -> ReplicaSet {
+    ///
+    /// While the ring changes, what is not a read asks the owners of both rings.
+    func replicaSet(of token: Token, isSloppy: Bool, isRead: Bool) -> ReplicaSet {
         let owners = self.ring.owners(of: self.ring.partition(of: token))
+        if !isRead, let other = self.otherRing {
+            return self.replicaSet(owners, other.owners(of: other.partition(of: token)), token, isSloppy: isSloppy)
+        }
         if !isSloppy || owners.allSatisfy({ self.isReachable($0) }) { return ReplicaSet(owners: owners) }
         let list = self.ring.preferenceList(for: token) { self.isReachable($0) }
         return ReplicaSet(owners: owners, list)
+    }
+
+    private func replicaSet(
+        _ owners: ArraySlice<NodeID>, _ others: ArraySlice<NodeID>, _ token: Token, isSloppy: Bool
+    ) -> ReplicaSet {
+        var replicas = ReplicaSet(owners: owners, andAlso: others)
+        guard isSloppy else { return replicas }
+        for place in replicas.all where !self.isReachable(replicas.node(at: place)) {
+            guard let standIn = self.standIn(besides: replicas, for: token) else { break }
+            replicas.replace(place, by: standIn)
+        }
+        return replicas
     }
 
     /// The places of a replica set that can be reached.
@@ -305,7 +336,7 @@ package struct Node: ~Copyable {
         }
         self.reachable = self.connected.filter { $0 != self.me && self.membership.isAlive($0) } + [self.me]
         self.reachable.sort()
-        if ringChanged { self.rebuildRing(into: &effects) }
+        if ringChanged { self.onMembersChanged(into: &effects) }
     }
 
     /// The identity whose place this node has taken is no longer needed by anybody.
@@ -313,17 +344,5 @@ package struct Node: ~Copyable {
         self.withMembership(into: &effects) { membership, out in
             membership.retireReplaced(at: now.instant, into: &out)
         }
-    }
-
-    private mutating func rebuildRing(into effects: inout [NodeEffect]) {
-        let owners = RingPlaces.owners(of: self.membership.members).map { member in
-            RingMember(
-                node: member.record.node, place: member.place, weight: member.record.weight, zone: member.record.zone)
-        }
-        // Members were validated when they came in, so the ring cannot refuse them; if it does, the old ring stands.
-        guard let ring = try? Ring(members: owners, options: self.ring.options), ring != self.ring else { return }
-        self.ring = ring
-        self.ringEpoch += 1
-        effects.append(.event(.ring(hash: ring.hash, members: owners.count)))
     }
 }

@@ -54,6 +54,8 @@ package enum NodeEffect: Sendable {
     case persist([MemberRecord])
     /// Open a connection to an address, if there is none yet.
     case dial(PeerAddress)
+    /// A point of a change of the ring was passed; of interest to the simulator only.
+    case visit(RingStep)
     /// Something an operator may want to read.
     case event(NodeEvent)
 }
@@ -76,6 +78,8 @@ package enum NodeEvent: Hashable, Sendable {
     case dotClash(Token)
     /// Another process uses this node's identity.
     case duplicateIdentity(PeerAddress)
+    /// This node has left the cluster: all it held is with others, and it may end.
+    case left
     /// Nothing is in flight any more, after `drain`.
     case drained
 }

@@ -64,6 +64,8 @@ package struct NodeOptions: Sendable {
     package var exchange = ExchangeOptions()
     /// How often one random peer is told the hash of the bucket properties.
     package var bucketGossipInterval = TimeSpan.seconds(10)
+    /// How the ring is changed.
+    package var ringChange = RingChangeOptions()
     /// How members find each other and notice failures.
     package var membership = MembershipOptions()
 
@@ -147,6 +149,8 @@ package struct NodeCounters: Sendable, Equatable {
     package var exchangeBytes: UInt64 = 0
     /// Objects made equal by exchanges led by this node.
     package var keysRepaired: UInt64 = 0
+    /// Objects removed here after their new owners had them.
+    package var objectsRemoved: UInt64 = 0
     /// Hints that their owner has on its own disk and that are gone here.
     package var hintsDelivered: UInt64 = 0
 
@@ -164,7 +168,7 @@ package struct NodeCounters: Sendable, Equatable {
             ("hints_delivered", self.hintsDelivered), ("hints_kept", self.hintsKept),
             ("hints_refused", self.hintsRefused), ("keys_repaired", self.keysRepaired),
             ("leaves_corrected", self.leavesCorrected), ("objects_scanned", self.objectsScanned),
-            ("malformed_messages", self.malformedMessages), ("overloaded", self.overloaded),
+            ("malformed_messages", self.malformedMessages), ("objects_removed", self.objectsRemoved), ("overloaded", self.overloaded),
             ("read_repairs", self.readRepairs), ("reads_answered", self.readsAnswered),
             ("replica_reads", self.replicaReads), ("replica_writes", self.replicaWrites),
             ("stand_ins", self.standIns),

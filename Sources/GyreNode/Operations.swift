@@ -2,6 +2,7 @@ import GyreBase
 import GyreCausality
 import GyreMessages
 import GyreQuorum
+import GyreRing
 import GyreStorage
 import NIOCore
 
@@ -53,6 +54,8 @@ struct PutOperation {
     /// When replicas that have not answered are sent the record once more.
     var resendAt: Instant
     var machine: PutMachine
+    /// The state of the ring that it was begun under.
+    let generation: UInt64
     /// The record that stands on the own disk, and its context, once it does.
     var stored: (record: ByteBuffer, context: VersionVector)?
 }
@@ -64,6 +67,7 @@ struct GetOperation {
     let headOnly: Bool
     let replicas: ReplicaSet
     let ownPlace: Int
+    let generation: UInt64
     let started: Instant
     let deadline: Instant
     var hedged = false
@@ -73,7 +77,10 @@ struct GetOperation {
 /// A client's operation handed to an owner.
 struct ForwardOperation {
     let target: ReplyTarget
+    let request: ClientRequest
     let to: NodeID
+    /// Whether another owner was asked before.
+    let isSecond: Bool
     let deadline: Instant
     let isWrite: Bool
     let needed: UInt8
@@ -117,6 +124,11 @@ enum ReplicaOperation {
     case bucketSet(ReplyTarget, BucketRecord)
     /// What peers told about buckets, on its way to the disk.
     case bucketsLearned
+    /// What is known of the ring, on its way to the disk.
+    case ringKept(RingState)
+    /// A page of a partition that is being removed here, and its removal.
+    case handoverList(partition: Int)
+    case handoverRemove(partition: Int, [(name: ObjectName, digest: RecordDigest?)])
 }
 
 /// A corrupt record being fetched from every other owner.

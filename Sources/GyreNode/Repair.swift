@@ -18,6 +18,9 @@ struct RepairPart {
     /// When the coordinator is told next.
     var reportAt = Instant.start
 
+    /// Whether no client may use `id`: refills and changes of the ring run under it.
+    static func isReserved(_ id: UInt64) -> Bool { id == Refill.repairID || id > UInt64.max - RingSync.idsMax }
+
     /// Whether nothing is left to do.
     var isOver: Bool { self.pairs.isEmpty && self.active == 0 }
 }

@@ -5,17 +5,34 @@ import GyreRing
 /// Whom one operation asks: the owners of a key in order of preference, and for each that cannot be reached the node that
 /// stands in for it, if there is one (sloppy quorum, Dynamo §4.6).
 ///
-/// A place is 0 to N − 1, the position of an owner; a stand-in takes the place of its owner. Pure value.
+/// A place is 0 to N − 1, the position of an owner; a stand-in takes the place of its owner. While the ring changes, a write asks
+/// the owners of both rings: those that reads go to have the first places. Pure value.
 struct ReplicaSet {
     /// The owners, in order of preference.
     let owners: ArraySlice<NodeID>
     /// By place: the node that stands in; zero for none.
-    private var standIns: InlineArray<7, UInt64> = InlineArray(repeating: 0)
+    private var standIns: InlineArray<14, UInt64> = InlineArray(repeating: 0)
     /// Places that have a stand-in.
     private(set) var replaced = SlotSet()
+    /// While the ring changes: the places of the owners that reads go to, and those of the other owners.
+    private(set) var lists: (SlotSet, SlotSet)?
 
     /// Only owners.
     init(owners: ArraySlice<NodeID>) { self.owners = owners }
+
+    /// The owners that reads go to and, behind them, those that are owners in the other ring only.
+    init(owners: ArraySlice<NodeID>, andAlso others: ArraySlice<NodeID>) {
+        let newcomers = others.filter { !owners.contains($0) }
+        guard !newcomers.isEmpty || others.count != owners.count else {
+            self.owners = owners
+            return
+        }
+        let all = (Array(owners) + newcomers)[...]
+        self.owners = all
+        var second = SlotSet()
+        for (place, node) in all.enumerated() where others.contains(node) { second.insert(place) }
+        self.lists = (SlotSet(first: owners.count), second)
+    }
 
     /// Owners and stand-ins as the ring names them.
     init(owners: ArraySlice<NodeID>, _ list: PreferenceList) {
@@ -26,6 +43,13 @@ struct ReplicaSet {
         }
     }
 
+    /// Places whose owner reads go to.
+    var readPlaces: SlotSet { self.lists?.0 ?? self.all }
+    /// How many of `places` there are in the list of owners that has fewest.
+    func count(_ places: SlotSet) -> Int {
+        guard let lists = self.lists else { return places.count }
+        return min(places.intersection(lists.0).count, places.intersection(lists.1).count)
+    }
     /// All places.
     var all: SlotSet { SlotSet(first: self.owners.count) }
     /// Places whose own owner is asked.

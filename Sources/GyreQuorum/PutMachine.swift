@@ -20,6 +20,8 @@ package struct PutMachine: Sendable {
     package let primariesNeeded: Int
     /// Places whose own owner is asked; the others have a stand-in.
     private var primaries: SlotSet
+    /// While the ring changes: the places of either list of owners, each of which needs W for itself (architecture D9).
+    private let lists: (SlotSet, SlotSet)?
     /// Replicas that have it durable.
     package private(set) var acked = SlotSet()
     /// Replicas that may still answer.
@@ -27,12 +29,18 @@ package struct PutMachine: Sendable {
     private var answered = false
 
     /// Waits for `needed` of the `replicas` of a key, `primariesNeeded` of them among the `primaries`.
-    package init(replicas: SlotSet, needed: Int, primaries: SlotSet? = nil, primariesNeeded: Int = 0) {
+    ///
+    /// With `lists`, each of the two wants as many for itself.
+    package init(
+        replicas: SlotSet, needed: Int, primaries: SlotSet? = nil, primariesNeeded: Int = 0,
+        lists: (SlotSet, SlotSet)? = nil
+    ) {
         precondition(needed >= 1, "W of \(needed)")
         self.waiting = replicas
         self.needed = needed
         self.primaries = primaries ?? replicas
         self.primariesNeeded = primariesNeeded
+        self.lists = lists
     }
 
     /// Whether the client has its answer.
@@ -63,7 +71,7 @@ package struct PutMachine: Sendable {
     private mutating func verdict(expired: Bool) -> Verdict {
         assert(self.acked.subtracting(self.waiting) == self.acked, "an acknowledged replica is waited for")
         if self.answered { return .pending }
-        let acks = self.acked.count
+        let acks = self.count(self.acked)
         if self.isEnough(self.acked) {
             self.answered = true
             return .stored(acks: acks)
@@ -76,6 +84,12 @@ package struct PutMachine: Sendable {
     }
 
     private func isEnough(_ slots: SlotSet) -> Bool {
-        slots.count >= self.needed && slots.intersection(self.primaries).count >= self.primariesNeeded
+        self.count(slots) >= self.needed && self.count(slots.intersection(self.primaries)) >= self.primariesNeeded
+    }
+
+    /// How many of `slots` there are in the list of owners that has fewest.
+    private func count(_ slots: SlotSet) -> Int {
+        guard let lists = self.lists else { return slots.count }
+        return min(slots.intersection(lists.0).count, slots.intersection(lists.1).count)
     }
 }

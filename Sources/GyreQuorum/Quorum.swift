@@ -8,7 +8,7 @@ package enum QuorumError: Error, Equatable, Sendable {
 
 /// N, R and W (Dynamo §4.5). Pure value; safe from any thread.
 package struct Quorum: Hashable, Sendable {
-    /// N is at most this, so that the replicas of one key fit in one byte of bits.
+    /// N is at most this, so that the replicas of one key, twice while the ring changes, fit in two bytes of bits.
     package static let replicasMax = 7
 
     /// N, how many distinct nodes keep a key.
@@ -38,18 +38,21 @@ package struct Quorum: Hashable, Sendable {
     package var readsOverlapWrites: Bool { self.reads + self.writes > self.replicas }
 }
 
-/// A set of places in one preference list, 0 to 6, as bits of one byte.
+/// A set of places among the replicas of one key, as bits: 0 to 6 in one preference list, and up to 13 while a change of the
+/// ring gives a key two of them.
 package struct SlotSet: Hashable, Sendable, Sequence {
     /// Bit i stands for place i.
-    package private(set) var bits: UInt8
+    package private(set) var bits: UInt16
+    /// The most places: two preference lists.
+    package static let placesMax = 2 * Quorum.replicasMax
 
     /// The empty set.
     package init() { self.bits = 0 }
 
     /// Places `0..<count`.
     package init(first count: Int) {
-        precondition((0...Quorum.replicasMax).contains(count), "\(count) slots")
-        self.bits = UInt8(truncatingIfNeeded: (1 << count) - 1)
+        precondition((0...Self.placesMax).contains(count), "\(count) slots")
+        self.bits = UInt16(truncatingIfNeeded: (1 << count) - 1)
     }
 
     /// How many places are in the set.
@@ -60,11 +63,11 @@ package struct SlotSet: Hashable, Sendable, Sequence {
     package var first: Int? { self.bits == 0 ? nil : self.bits.trailingZeroBitCount }
 
     /// Whether `slot` is in the set.
-    package func contains(_ slot: Int) -> Bool { self.bits & (1 << UInt8(slot)) != 0 }
+    package func contains(_ slot: Int) -> Bool { self.bits & (1 << UInt16(slot)) != 0 }
     /// Adds `slot`.
-    package mutating func insert(_ slot: Int) { self.bits |= 1 << UInt8(slot) }
+    package mutating func insert(_ slot: Int) { self.bits |= 1 << UInt16(slot) }
     /// Takes `slot` out.
-    package mutating func remove(_ slot: Int) { self.bits &= ~(1 << UInt8(slot)) }
+    package mutating func remove(_ slot: Int) { self.bits &= ~(1 << UInt16(slot)) }
     /// The places in either set.
     package func union(_ other: SlotSet) -> SlotSet { SlotSet(bits: self.bits | other.bits) }
     /// The places in both sets.
@@ -72,14 +75,14 @@ package struct SlotSet: Hashable, Sendable, Sequence {
     /// The places in `self` and not in `other`.
     package func subtracting(_ other: SlotSet) -> SlotSet { SlotSet(bits: self.bits & ~other.bits) }
 
-    private init(bits: UInt8) { self.bits = bits }
+    private init(bits: UInt16) { self.bits = bits }
 
     /// From the lowest place to the highest.
     package func makeIterator() -> Iterator { Iterator(bits: self.bits) }
 
     /// Walks a set upward.
     package struct Iterator: IteratorProtocol {
-        fileprivate var bits: UInt8
+        fileprivate var bits: UInt16
 
         /// The next place.
         package mutating func next() -> Int? {

@@ -200,6 +200,7 @@ final class NodeShell {
             guard let document = MembersDocument.encoded(members) else { return }
             self.store(.keep(StorageTag(rawValue: .max), document: .members, document))
         case .dial(let address): self.dial(address)
+        case .visit: break
         case .event(let event): self.onEvent(event)
         }
     }
@@ -271,6 +272,10 @@ final class NodeShell {
             self.log.error("one dot names two values", metadata: ["token": "\(token)"])
         case .duplicateIdentity(let address):
             self.onDuplicateIdentity(address)
+        case .left:
+            self.log.notice("node has left the cluster and stops")
+            let bound = NIOLoopBound(self, eventLoop: self.loop)
+            self.loop.assumeIsolated().execute { bound.value.beginStop() }
         case .drained:
             self.stop?.drainedAt = self.now.instant
         }

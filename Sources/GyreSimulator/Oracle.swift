@@ -64,6 +64,12 @@ struct Oracle: Sendable {
         case (.hint(_, .update(let target, let name, let update, _)), .updated(let record, _, _, _)):
             guard let place = self.place(name, target) else { return }
             try self.onUpdated(update, record, place, node: node, life: life, batch: batch)
+        case (.remove(_, let objects), .removed(let gone)):
+            for (object, isGone) in zip(objects, gone) where isGone {
+                guard let place = self.place(object.name, nil) else { continue }
+                self.twins[node][place] = nil
+                self.unsynced[node].append((place, batch, nil))
+            }
         case (.merge(_, let name, let record), .merged):
             try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: false)
         case (.heal(_, let name, let record), .merged(_, _, let change)):
@@ -155,6 +161,23 @@ struct Oracle: Sendable {
                     "INV 10",
                     "node \(node) drops a hint about \(self.keys[place.key].text) that node \(receiver.node) "
                         + "does not have on its disk")
+            }
+        }
+    }
+
+    /// INV 9: what is removed at `node` is on the disk of each of the `receivers`.
+    mutating func checkRemoval(
+        at node: Int, name: ObjectName, receivers: [(node: Int, record: Siblings)]
+    ) throws(Violation) {
+        guard let key = self.keyIndices[name] else { return }
+        for receiver in receivers {
+            let held = try self.keys[key].verify(receiver.record, where: "disk of node \(receiver.node)")
+            let removed = self.twin(node, Place(key: key, target: nil))
+            guard removed.seen.subtracting(self.keys[key].forgotten).subtracting(held.seen).isEmpty else {
+                throw Violation(
+                    "INV 9",
+                    "node \(node) removes what it has of \(self.keys[key].text), and node \(receiver.node), an owner, "
+                        + "does not have all of it on its disk")
             }
         }
     }

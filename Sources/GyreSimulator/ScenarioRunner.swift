@@ -43,7 +43,7 @@ struct Told {
         case .corruptRecord, .healed, .refilled:
             guard !self.events.contains(where: { $0.node == index && $0.event == event }) else { return }
             self.events.append((index, event))
-        case .normal, .member, .ring, .dotClash, .duplicateIdentity, .drained: break
+        case .normal, .member, .ring, .dotClash, .duplicateIdentity, .left, .drained: break
         }
     }
 }
@@ -204,7 +204,7 @@ struct ScenarioStage {
         case .found(var record):
             guard let siblings = try? Siblings(decoding: &record) else { return }
             self.contexts[name, default: [:]][key] = siblings.context
-        case .status, .location, .explained, .repairing, .buckets, .failed, nil: break
+        case .status, .location, .explained, .repairing, .buckets, .ring, .failed, nil: break
         }
     }
 

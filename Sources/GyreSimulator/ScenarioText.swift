@@ -25,7 +25,7 @@ enum ScenarioText {
             let missing = silent.isEmpty ? "" : ", \(silent.count) silent"
             return "compared \(counts.compared) of \(counts.planned), differed \(counts.keysDiffering), "
                 + "repaired \(counts.keysRepaired), failed \(counts.failed)\(missing)\(isOver ? ", over" : "")"
-        case .status, .location, .explained, .buckets: return "an answer of another kind"
+        case .status, .location, .explained, .buckets, .ring: return "an answer of another kind"
         case nil: return "no answer" + (isWrite ? "; it may have happened" : "")
         }
     }
@@ -125,7 +125,7 @@ extension ScenarioStage {
                 case .corruptRecord(let token): "found \(self.key(of: token)) rotten"
                 case .healed(let token): "healed \(self.key(of: token))"
                 case .refilled: "made up for its lost disk"
-                case .normal, .member, .ring, .dotClash, .duplicateIdentity, .drained: "\(event)"
+                case .normal, .member, .ring, .dotClash, .duplicateIdentity, .left, .drained: "\(event)"
                 }
             return "\(self.scenario.nodes[node]) \(what)"
         }

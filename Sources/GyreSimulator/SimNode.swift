@@ -9,8 +9,24 @@ import NIOCore
 ///
 /// A class only because `Node` cannot be copied; confined to its world.
 final class SimNode {
+    /// What a machine is to the cluster.
+    enum Role {
+        /// It is in the cluster, or on its way into or out of it.
+        case member
+        /// It was never started.
+        case spare
+        /// It left, or is dead for good.
+        case gone
+    }
+
     /// The node's place in the world.
     let index: Int
+    /// What it is to the cluster.
+    var role: Role
+    /// Whether it was started to wait for an operator.
+    var isHeld = false
+    /// Whether it joins a cluster that is there, and must not begin one.
+    let isLate: Bool
     /// Who it is, over all its lives until it loses its disk.
     private(set) var id: NodeID
     /// Whose place it has taken: its own of before.
@@ -43,8 +59,10 @@ final class SimNode {
         }
     }
 
-    init(index: Int, id: NodeID, disk: SimDisk, wallOffset: Int64, random: SeededRandom) {
+    init(index: Int, id: NodeID, disk: SimDisk, wallOffset: Int64, isSpare: Bool, random: SeededRandom) {
         self.index = index
+        self.role = isSpare ? .spare : .member
+        self.isLate = isSpare
         self.id = id
         self.address = PeerAddress(host: "10.0.0.\(index + 1)", port: 7_400)
         self.disk = disk

@@ -22,7 +22,7 @@ extension SimWorld {
         case 2: change = .siblings(self.bucketRandom.chance(1, in: 2) ? .lastWriteWins : .showAll)
         default: change = .sloppy(self.bucketRandom.chance(1, in: 2))
         }
-        let node = Int(self.bucketRandom.below(UInt64(self.plan.nodeCount)))
+        let node = Int(self.bucketRandom.below(UInt64(self.plan.machineCount)))
         return ClientOperation(
             client: client, kind: .bucketSet, key: 0, request: .bucketSet(name, [change]), node: node)
     }
@@ -49,10 +49,10 @@ extension SimWorld {
     func convergeBuckets() throws(Violation) {
         try self.run(until: self.queue.now.advanced(by: Self.bucketAgreementMost), isDone: { self.bucketsAreEqual })
         try self.run(until: self.queue.now.advanced(by: .seconds(1)))
-        guard self.bucketsAreEqual, let table = self.nodes[0].life?.node.bucketTable else {
+        guard self.bucketsAreEqual, let table = self.witness?.life?.node.bucketTable else {
             throw Violation("INV 12", "the nodes know different properties of buckets")
         }
-        for index in self.nodes.indices where try self.durableBuckets(index).hash != table.hash {
+        for index in self.members.map(\.index) where try self.durableBuckets(index).hash != table.hash {
             throw Violation("INV 12", "node \(index) does not keep the properties of buckets that it knows")
         }
         for (name, version) in self.acknowledgedBuckets.sorted(by: { $0.key < $1.key }) {
@@ -64,8 +64,8 @@ extension SimWorld {
     }
 
     private var bucketsAreEqual: Bool {
-        self.nodes.allSatisfy { machine in
-            machine.life != nil && machine.life?.node.bucketTable.hash == self.nodes[0].life?.node.bucketTable.hash
+        self.members.allSatisfy { machine in
+            machine.life != nil && machine.life?.node.bucketTable.hash == self.witness?.life?.node.bucketTable.hash
         }
     }
 }

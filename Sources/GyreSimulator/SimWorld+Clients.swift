@@ -25,7 +25,7 @@ extension SimWorld {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
         case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
         case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .ring:
             break
         }
         self.operations.append(operation)
@@ -56,6 +56,7 @@ extension SimWorld {
 
     /// A node answers a client: what it claims must be true at this moment.
     func reply(_ address: ReplyAddress, _ response: ClientResponse, from index: Int) throws(Violation) {
+        if address.connection == Self.operatorConnection { return }
         let number = Int(address.request)
         let operation = self.operations[number]
         let name = self.workload.names[operation.key]
@@ -114,7 +115,7 @@ extension SimWorld {
             try self.onFailure(failure, index)
             return
         case .buckets: self.mark(.bucketSet)
-        case .status, .location, .explained, .repairing: break
+        case .status, .location, .explained, .repairing, .ring: break
         }
         self.finish(index)
     }
@@ -146,7 +147,7 @@ extension SimWorld {
         case .put(let put): !self.plan.isSloppy || put.primaryWrites == .matching
         case .get(let get): !self.plan.isSloppy || get.primaryReads == .matching
         case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .ring:
             !self.plan.isSloppy
         }
     }
@@ -220,7 +221,7 @@ extension SimWorld {
                 hash.record(record.version.node.rawValue)
             }
             return hash.value
-        case .status, .location, .explained, .repairing: return 1
+        case .status, .location, .explained, .repairing, .ring: return 1
         }
     }
 }

@@ -26,7 +26,7 @@ extension SimWorld {
             if jump < 0 { self.mark(.clockJumpedBack) }
             self.nodes[victim].wallOffset += jump
         case .disk: try self.damageDisk()
-        case .membership: break
+        case .membership: try self.changeMembership()
         }
         self.queue.schedule(.fault(fault), after: self.drawFaultInterval())
     }
@@ -35,6 +35,7 @@ extension SimWorld {
     private func damageDisk() throws(Violation) {
         guard self.nodes.count > 1, self.plan.replicas > 1, !self.hasLostDisk else { return }
         let index = self.victim ?? Int(self.faultRandom.below(UInt64(self.nodes.count)))
+        guard self.nodes[index].role == .member else { return }
         guard self.faultRandom.chance(1, in: 3) else { return try self.rot(at: index) }
         try self.loseDisk(of: index)
         self.queue.schedule(.start(node: index), after: .milliseconds(self.faultRandom.within(1...5_000)))

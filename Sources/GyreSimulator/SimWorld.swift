@@ -52,6 +52,12 @@ final class SimWorld {
     var partitionNumber: UInt64 = 0
     /// Counts the answers to the reads that the end of a run demands: since the last round, and how many were refused.
     var finalReads = (pending: 0, refused: 0)
+    /// What operators want and have not got yet.
+    var wishes: [OperatorWish] = []
+    /// How often each point of a change of the ring was passed.
+    var steps: [RingStep: UInt64] = [:]
+    /// The points at which a node ended in this run.
+    var stepsCrashed: [RingStep] = []
 
     /// By key: the writes acknowledged so far, with the W each had and the disks that had it.
     private var acknowledged: [[(write: UInt64, writes: Int)]]
@@ -88,15 +94,15 @@ final class SimWorld {
         let root = SeededRandom(seed: options.seed)
         self.bucketRandom = bucketRandom
         self.plan = plan
-        self.links = LinkModel(nodeCount: plan.nodeCount, rates: LinkRates(), random: root.split("links"))
-        self.connections = Connections(nodeCount: plan.nodeCount)
+        self.links = LinkModel(nodeCount: plan.machineCount, rates: LinkRates(), random: root.split("links"))
+        self.connections = Connections(nodeCount: plan.machineCount)
         self.workload = Workload(plan: plan, keys: keys, random: root.split("workload"))
-        self.oracle = Oracle(names: self.workload.names, nodeCount: plan.nodeCount)
+        self.oracle = Oracle(names: self.workload.names, nodeCount: plan.machineCount)
         self.acknowledged = Array(repeating: [], count: keys.count)
         self.faultRandom = root.split("faults")
         self.random = root.split("world")
         var identities = root.split("identities")
-        for index in 0..<plan.nodeCount {
+        for index in 0..<plan.machineCount {
             let number = UInt64(index)
             let disk = SimDisk(
                 bug: options.plantedBug, syncMost: plan.syncMost, hintBytesMax: plan.hintBytesMax,
@@ -106,7 +112,7 @@ final class SimWorld {
             self.nodes.append(
                 SimNode(
                     index: index, id: NodeID(rawValue: identities.next() | 1), disk: disk, wallOffset: offset,
-                    random: root.split("node", index: number)))
+                    isSpare: index >= plan.nodeCount, random: root.split("node", index: number)))
         }
     }
 
@@ -177,6 +183,7 @@ final class SimWorld {
             guard number == self.partitionNumber else { return }
             self.links.mendAll()
         case .start(let node): try self.start(node)
+        case .operatorSpeaks(let wish): try self.onOperator(wish)
         case .heal: self.isServing = false
         }
     }
@@ -195,17 +202,21 @@ final class SimWorld {
     /// Begins a life of a node from what its disk holds.
     func start(_ index: Int) throws(Violation) {
         let machine = self.nodes[index]
-        guard machine.life == nil else { return }
+        guard machine.life == nil, machine.role == .member else { return }
         machine.lives += 1
         machine.startedAt = self.queue.now
         self.hash.record(UInt64(index) << 32 | machine.lives)
         let recovered = machine.disk.recovered
         var known: [MemberRecord] = []
         if var bytes = recovered.members { known = (try? MemberRecord.list(decoding: &bytes)) ?? [] }
-        let seeds = [self.nodes[0].address, self.nodes[self.nodes.count - 1].address].filter { $0 != machine.address }
-        let labels = machine.replaces.map {
+        let seeds =
+            machine.isLate
+            ? self.members.filter { $0.index != index && $0.life != nil }.map(\.address)
+            : [self.nodes[0].address, self.nodes[self.plan.nodeCount - 1].address].filter { $0 != machine.address }
+        var labels = machine.replaces.map {
             [MemberLabel(name: MemberRecord.replacesLabel, value: $0.description)]
         }
+        if machine.isHeld, known.isEmpty { labels = [MemberLabel(name: MemberRecord.holdLabel, value: "yes")] }
         let record = MemberRecord(
             node: machine.id, name: "n\(index + 1)", address: machine.address, labels: labels ?? [])
         do {
@@ -219,6 +230,8 @@ final class SimWorld {
             options.exchange.batchMax = 4
             options.trees.scanCountMax = 4
             options.trees.scrubPeriod = .seconds(60)
+            options.ringChange.removeMax = 3
+            options.membership.formsCluster = !machine.isLate
             let node = try Node(
                 options: options, me: record, seeds: seeds, known: known, recovered: recovered,
                 now: machine.clocks(at: self.queue.now))
@@ -268,6 +281,7 @@ final class SimWorld {
         var eager: [NodeEffect] = []
         try machine.disk.writeQueue { (request, outcome, batch) throws(Violation) in
             try self.checkHintWork(request, outcome, at: index)
+            try self.checkRemoval(request, outcome, at: index)
             try self.oracle.onStaged(request, outcome, node: index, life: life, batch: batch)
             if self.options.plantedBug == .sendBeforeOwnDisk { self.sendEarly(request, outcome, of: index, &eager) }
         }
@@ -286,9 +300,9 @@ final class SimWorld {
         case (.drop(let target, let name, .some), .dropped(_, true)):
             self.mark(.hintDelivered)
             // Hints for a member that is none any more are owed to the owners of today.
-            let isMember = self.nodes.contains { $0.id == target }
+            let isOwner = self.allOwners(of: name, at: index).contains { self.nodes[$0].id == target }
             let receivers =
-                isMember ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
+                isOwner ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
             try self.oracle.checkDrop(
                 at: index, target: target, name: name,
                 receivers: receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.siblings(name)) })
@@ -327,6 +341,10 @@ final class SimWorld {
                 let span = TimeSpan(nanoseconds: self.links.drawLatency().nanoseconds * 2)
                 self.queue.schedule(
                     .connect(from: index, to: target, fromLife: self.nodes[index].lives), after: span)
+            case .visit(let step): if try self.onStep(step, at: index) { return }
+            case .event(.left):
+                try self.onLeft(index)
+                return
             case .event(let event): try self.onEvent(event, of: index)
             }
         }
@@ -353,7 +371,7 @@ final class SimWorld {
         case .corruptRecord: self.mark(.corruptFound)
         case .healed: self.mark(.corruptHealed)
         case .refilled: self.mark(.diskRefilled)
-        case .member, .normal, .drained: break
+        case .member, .normal, .left, .drained: break
         }
     }
 

@@ -11,6 +11,8 @@ import NIOCore
 package enum Simulation {
     /// How long nodes may take to find each other, at the start and after all faults.
     static let agreementMost = TimeSpan.seconds(30)
+    /// How long changes of the ring that go on may take to end after all faults.
+    static let changesMost = TimeSpan.seconds(120)
     /// How long hints may take to go home after all faults.
     static let handoffMost = TimeSpan.seconds(30)
     /// How long exchanges may take to make all owners equal after all faults.
@@ -31,7 +33,7 @@ package enum Simulation {
         return SimulationResult(
             seed: options.seed, traceHash: world.hash, events: world.events,
             virtualSeconds: Int(world.queue.now.nanoseconds / 1_000_000_000), plan: world.plan.summary,
-            violation: violation, marks: world.marks)
+            violation: violation, marks: world.marks, steps: world.steps, stepsCrashed: world.stepsCrashed)
     }
 }
 
@@ -39,7 +41,7 @@ package enum Simulation {
 extension SimWorld {
     /// Starts all nodes and waits until they agree on the ring.
     func boot() throws(Violation) {
-        for index in self.nodes.indices {
+        for index in self.members.map(\.index) {
             self.queue.schedule(.start(node: index), after: .milliseconds(self.random.within(0...300)))
         }
         try self.awaitAgreement("after the start")
@@ -79,13 +81,19 @@ extension SimWorld {
 
     /// INV 8: every live node places every partition alike, within bounded time.
     private func awaitAgreement(_ when: String) throws(Violation) {
-        let limit = self.queue.now.advanced(by: Simulation.agreementMost)
+        let most = self.plan.faults.contains(.membership) ? Simulation.changesMost : Simulation.agreementMost
+        let limit = self.queue.now.advanced(by: most)
         try self.run(until: limit, isDone: { self.isAgreed })
         if self.isAgreed { return }
         let rings = self.nodes.map { machine in
-            "\(machine.index): " + (machine.life.map { hexadecimal($0.node.ring.hash) } ?? "down")
+            "\(machine.index) \(machine.role): "
+                + (machine.life.map {
+                    "\(hexadecimal($0.node.ring.hash)) \($0.node.membership.me.state) version \($0.node.ringState.version)"
+                        + " of \($0.node.ringState.base.count) next \($0.node.ringState.next?.count ?? 0)"
+                        + " marks \($0.node.ringState.marks.map(\.stage.rawValue))"
+                } ?? "down")
         }
-        throw Violation("INV 8", "no agreement \(when) within 30 s: \(rings)")
+        throw Violation("INV 8", "no agreement \(when): \(rings), wishes \(self.wishes)")
     }
 
     /// INV 10: every hint goes home within bounded time.
@@ -109,25 +117,27 @@ extension SimWorld {
     }
 
     private var isAgreed: Bool {
-        self.nodes.allSatisfy { machine in
+        guard self.wishes.isEmpty, let hash = self.witness?.life?.node.ring.hash else { return false }
+        let members = self.members
+        return members.allSatisfy { machine in
             guard let life = machine.life else { return false }
-            return life.node.isServing && !life.node.ring.members.isEmpty
-                && life.node.ring.hash == self.nodes[0].life?.node.ring.hash
-                && life.node.membership.members.count { $0.state.ownsRanges } == self.nodes.count
-                && self.nodes.allSatisfy { other in
+            return life.node.isServing && life.node.ring.members.count == members.count
+                && life.node.ring.hash == hash && life.node.ringState.version > 0 && life.node.ringState.next == nil
+                && life.node.membership.members.count { $0.state.ownsRanges } == members.count
+                && members.allSatisfy { other in
                     other.index == machine.index
                         || life.node.membership.isAlive(other.id)
                             && self.connections.isWhole(machine.index, other.index)
                 }
-        }
+        } && members.allSatisfy { $0.life?.node.isRingSettled ?? false }
     }
 
     /// Reads every key from all its replicas through every node, so that read repair has its turn everywhere.
     private func readEverything() throws(Violation) {
-        let reads = UInt8(min(self.plan.replicas, self.nodes.count))
+        let reads = UInt8(min(self.plan.replicas, self.members.count))
         self.finalReads = (0, 0)
         for key in self.workload.names.indices {
-            for node in self.nodes.indices {
+            for node in self.members.map(\.index) {
                 let request = GetRequest(name: self.workload.names[key], reads: .count(reads))
                 var operation = ClientOperation(
                     client: nil, kind: .get, key: key, request: .get(request), node: node)
@@ -141,9 +151,20 @@ extension SimWorld {
         try self.run(until: self.queue.now.advanced(by: .seconds(1)))
     }
 
-    /// The owners of an object as node 0 sees them, once all agree.
-    func owners(of name: ObjectName, at index: Int = 0) -> [Int] {
-        guard let ring = self.nodes[index].life?.node.ring, !ring.members.isEmpty else { return [] }
+    /// The owners of an object in both rings, as a node sees them while they change.
+    func allOwners(of name: ObjectName, at index: Int) -> [Int] {
+        var owners = self.owners(of: name, at: index)
+        guard let other = self.nodes[index].life?.node.otherRing else { return owners }
+        for node in other.owners(of: other.partition(of: name.token)) {
+            if let place = self.nodes.firstIndex(where: { $0.id == node }), !owners.contains(place) { owners.append(place) }
+        }
+        return owners
+    }
+
+    /// The owners of an object as one node sees them; without one, as all do once they agree.
+    func owners(of name: ObjectName, at index: Int? = nil) -> [Int] {
+        let machine = index.map { self.nodes[$0] } ?? self.witness
+        guard let ring = machine?.life?.node.ring, !ring.members.isEmpty else { return [] }
         return ring.owners(of: ring.partition(of: name.token)).compactMap { owner in
             self.nodes.firstIndex { $0.id == owner }
         }
@@ -154,6 +175,9 @@ extension SimWorld {
         for name in self.workload.names {
             let owners = self.owners(of: name)
             guard let first = owners.first else { continue }
+            for machine in self.members where !owners.contains(machine.index) && machine.disk.held(name) != nil {
+                return Violation("INV 9", "node \(machine.index) holds \(String(buffer: name.key)) and does not own it")
+            }
             let expected = self.nodes[first].disk.held(name)
             for owner in owners.dropFirst() where self.nodes[owner].disk.held(name) != expected {
                 let a = self.nodes[first].disk.siblings(name)
@@ -170,10 +194,10 @@ extension SimWorld {
 
     private func checkOwners(of name: ObjectName) throws(Violation) {
         let owners = self.owners(of: name)
-        guard Set(owners).count == min(self.plan.replicas, self.nodes.count) else {
+        guard Set(owners).count == min(self.plan.replicas, self.members.count) else {
             throw Violation("INV 8", "the owners of \(String(buffer: name.key)) are \(owners)")
         }
-        for machine in self.nodes where !owners.contains(machine.index) && machine.disk.held(name) != nil {
+        for machine in self.members where !owners.contains(machine.index) && machine.disk.held(name) != nil {
             throw Violation("INV 9", "node \(machine.index) holds \(String(buffer: name.key)) and does not own it")
         }
     }

@@ -1,3 +1,5 @@
+package import GyreNode
+
 /// A family of faults that a run may draw from; the names are those of `gyre simulate --faults`.
 package enum FaultClass: String, Hashable, Sendable, CaseIterable, Comparable {
     /// Loss, duplication, reordering, delay, resets and partitions of every shape.
@@ -14,7 +16,7 @@ package enum FaultClass: String, Hashable, Sendable, CaseIterable, Comparable {
     case membership
 
     /// The families that this simulator can draw from, in a fixed order.
-    package static let implemented: [FaultClass] = [.network, .crash, .power, .clock, .disk]
+    package static let implemented: [FaultClass] = [.network, .crash, .power, .clock, .disk, .membership]
 
     /// In the order of their names.
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
@@ -180,6 +182,18 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case standInCoordinated
     /// A client changed a bucket and was told so.
     case bucketSet
+    /// A node joined.
+    case joined
+    /// A node handed over everything and left.
+    case left
+    /// A node that was dead was removed.
+    case removedDead
+    /// A node took the place of another.
+    case replaced
+    /// A node ended at a marked point of a change of the ring.
+    case crashedInChange
+    /// A node removed an object that it owned no longer.
+    case rangeRemoved
 
     /// In the order of their names.
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
@@ -201,4 +215,8 @@ package struct SimulationResult: Sendable {
     package let violation: Violation?
     /// How often each mark was met.
     package let marks: [CoverageMark: UInt64]
+    /// How often each point of a change of the ring was passed.
+    package let steps: [RingStep: UInt64]
+    /// The points at which a node ended.
+    package let stepsCrashed: [RingStep]
 }

@@ -1,10 +1,15 @@
 import GyreBase
+import GyreNode
 
 /// The cluster, the workload and the rates of faults that one seed draws (swarm testing, Groce et al., ISSTA 2012: runs
 /// that leave features out find more than runs that use all of them a little).
 struct SimulationPlan: Sendable {
     /// How many nodes there are.
     var nodeCount = 3
+    /// How many machines there are that may join later.
+    var spareCount = 0
+    /// The points of a change of the ring at which a node ends, once each.
+    var armedSteps: [RingStep] = []
     /// N.
     var replicas = 3
     /// R.
@@ -42,6 +47,9 @@ struct SimulationPlan: Sendable {
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
+    /// All machines.
+    var machineCount: Int { self.nodeCount + self.spareCount }
+
     /// A plan in which nothing is drawn: no faults, and one client that does what it is told.
     init(nodeCount: Int) {
         self.nodeCount = nodeCount
@@ -75,6 +83,18 @@ struct SimulationPlan: Sendable {
         if random.chance(1, in: 6) { self.hintBytesMax = 400 }
         self.exchangeInterval = .seconds([5, 15, 30][Int(random.below(3))])
         if options.plantedBug == .readBeforeSync { self.sharpen() }
+        if self.faults.contains(.membership) { self.drawMembership(options, &random) }
+    }
+
+    /// A cluster that can lose a node, machines that may join, and points at which nodes end.
+    private mutating func drawMembership(_ options: SimulationOptions, _ random: inout SeededRandom) {
+        if options.nodes == nil { self.nodeCount = max(3, min(5, self.nodeCount)) }
+        self.replicas = min(self.replicas, 3)
+        self.reads = min(self.reads, self.replicas)
+        self.writes = min(self.writes, self.replicas)
+        self.spareCount = 2 + Int(random.below(4))
+        let steps = RingStep.allCases.shuffled(using: &random)
+        self.armedSteps = Array(steps.prefix(Int(random.below(7))))
     }
 
     /// Exchanges and hints mend within seconds what this mistake leaves, so it takes slow disks, few keys and many power cuts to see.
@@ -97,7 +117,7 @@ struct SimulationPlan: Sendable {
     /// One line for people.
     var summary: String {
         let faults = self.faults.isEmpty ? "none" : self.faults.map(\.rawValue).joined(separator: ",")
-        return "nodes=\(self.nodeCount) n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
+        return "nodes=\(self.nodeCount)\(self.spareCount > 0 ? "+\(self.spareCount)" : "") n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
             + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
     }

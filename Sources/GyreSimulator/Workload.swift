@@ -92,7 +92,7 @@ struct Workload: Sendable {
     /// The next operation of `client`. Marks say what is rare about it.
     mutating func drawOperation(_ client: Int, marks: inout [CoverageMark: UInt64]) -> ClientOperation {
         let key = Int(self.clients[client].random.below(UInt64(self.names.count)))
-        let node = Int(self.clients[client].random.below(UInt64(self.plan.nodeCount)))
+        let node = Int(self.clients[client].random.below(UInt64(self.plan.machineCount)))
         let roll = self.clients[client].random.below(100)
         if roll < self.plan.getPercent {
             let reads = self.drawSize(client)

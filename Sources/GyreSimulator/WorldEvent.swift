@@ -33,6 +33,8 @@ enum WorldEvent {
     case mend(number: UInt64)
     /// A node starts.
     case start(node: Int)
+    /// An operator asks for something, again if need be.
+    case operatorSpeaks(OperatorWish)
     /// The clients' phase ends.
     case heal
 }

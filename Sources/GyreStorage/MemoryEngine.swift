@@ -14,6 +14,7 @@ package struct MemoryEngine: Sendable {
     private var trees: [ByteBuffer] = []
     private var isRefilled = false
     private var author: ByteBuffer?
+    private var ring: ByteBuffer?
     private var totals = StoreTotals()
 
     /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each place in them; nil
@@ -35,6 +36,7 @@ package struct MemoryEngine: Sendable {
         var trees: [ByteBuffer]?
         var isRefilled = false
         var author: ByteBuffer?
+        var ring: ByteBuffer?
         var writes: UInt64 = 0
     }
 
@@ -90,6 +92,7 @@ package struct MemoryEngine: Sendable {
         state.isRefilled = self.isRefilled
         state.author = self.author.flatMap { RecoveredState.author(from: $0) }
         state.trees = self.trees
+        state.ring = self.ring
         return state
     }
 
@@ -171,6 +174,8 @@ package struct MemoryEngine: Sendable {
             changes.writes += 1
             return .kept
         case .hint(_, let hint): return self.outcome(of: hint, &changes)
+        case .remove(_, let objects):
+            return .removed(objects.map { self.remove($0.name, $0.digest, &changes) })
         case .list(_, let range): return .listed(self.list(range))
         case .lease(_, let ceiling):
             changes.ceiling = max(changes.ceiling ?? 0, ceiling)
@@ -182,6 +187,7 @@ package struct MemoryEngine: Sendable {
             case .buckets: changes.buckets = body
             case .refilled: changes.isRefilled = true
             case .author: changes.author = body
+            case .ring: changes.ring = body
             }
             changes.writes += 1
             return .kept
@@ -220,6 +226,18 @@ package struct MemoryEngine: Sendable {
             }
             return .dropped(backlog: self.stagedTotals.hints[target], wasDropped: drops)
         }
+    }
+
+    private mutating func remove(_ name: ObjectName, _ digest: RecordDigest?, _ changes: inout Batch) -> Bool {
+        let place = RecordPlace(name)
+        let current = self.current(place)
+        guard RecordRules.mayDrop(current, digest) else { return false }
+        self.stagedTotals.objects.remove(current)
+        changes.trees = []
+        changes.records.append((place, nil))
+        changes.writes += 1
+        self.overlay[place] = .some(nil)
+        return true
     }
 
     private mutating func read(_ place: RecordPlace, _ depth: ReadDepth) -> StorageOutcome {
@@ -301,6 +319,7 @@ package struct MemoryEngine: Sendable {
             if let trees = batch.trees { self.trees = trees }
             if batch.isRefilled { self.isRefilled = true }
             if let author = batch.author { self.author = author }
+            if let ring = batch.ring { self.ring = ring }
             self.totals = batch.totalsAfter
             self.figures.committedWrites += batch.writes
         }

@@ -90,6 +90,8 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case refilled = 0x13
     /// The name under which dots are issued, when it is no longer the node's identity: 8 bytes, big-endian.
     case author = 0x14
+    /// Who owns ranges.
+    case ring = 0x15
 
     /// Where a document is kept.
     package init(_ document: StorageRequest.Document) {
@@ -98,6 +100,7 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
         case .buckets: self = .buckets
         case .refilled: self = .refilled
         case .author: self = .author
+        case .ring: self = .ring
         }
     }
 
@@ -147,6 +150,12 @@ package struct ObjectCounts: Hashable, Sendable {
             if old.versionCount > 0 { self.keys &-= 1 } else { self.tombstones &-= 1 }
         }
         if record.versionCount > 0 { self.keys &+= 1 } else { self.tombstones &+= 1 }
+    }
+
+    /// Counts what was `held` no longer; a corrupt record stays counted, as nobody knows what as.
+    package mutating func remove(_ held: HeldRecord) {
+        guard case .held(let old) = held else { return }
+        if old.versionCount > 0 { self.keys &-= 1 } else { self.tombstones &-= 1 }
     }
 
     /// The body of the counts record.

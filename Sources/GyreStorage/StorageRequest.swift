@@ -73,6 +73,9 @@ package enum StorageRequest: Sendable {
     /// Removes the versions that expired before a moment, as one step; what they leave is their context, as after a delete.
     /// Replies: `merged`, `refused`.
     case collect(StorageTag, ObjectName, expiredBefore: WallTime)
+    /// Removes objects that this node owns no longer and that their owners have: each only while it has the digest given, or, with
+    /// nil, while it cannot be read. Reply: `removed`.
+    indirect case remove(StorageTag, [(name: ObjectName, digest: RecordDigest?)])
 
     /// The small documents a node keeps.
     package enum Document: UInt8, Sendable, CaseIterable {
@@ -83,6 +86,8 @@ package enum StorageRequest: Sendable {
         case buckets = 2
         /// The name under which the node issues dots, when it is no longer its identity: 8 bytes, big-endian.
         case author = 4
+        /// Who owns ranges, as the node encodes it.
+        case ring = 5
         /// Written when a lost disk has been made up for.
         case refilled = 3
     }
@@ -92,7 +97,7 @@ package enum StorageRequest: Sendable {
         switch self {
         case .read(let tag, _, _), .update(let tag, _, _), .merge(let tag, _, _), .heal(let tag, _, _),
             .lease(let tag, _), .keep(let tag, _, _), .figures(let tag), .hint(let tag, _), .list(let tag, _),
-            .collect(let tag, _, _), .checkpoint(let tag, _):
+            .collect(let tag, _, _), .checkpoint(let tag, _), .remove(let tag, _):
             tag
         }
     }
@@ -101,7 +106,7 @@ package enum StorageRequest: Sendable {
     package var isRead: Bool {
         switch self {
         case .read, .figures: true
-        case .update, .merge, .heal, .lease, .keep, .collect, .checkpoint: false
+        case .update, .merge, .heal, .lease, .keep, .collect, .checkpoint, .remove: false
         case .hint(_, let request): request.isRead
         case .list(_, let range): !range.isOrdered
         }
@@ -167,6 +172,8 @@ package enum StorageOutcome: Sendable {
     /// The hint is gone, and that is durable; not `wasDropped` when there was none, or when it has learned more since and stays.
     /// `backlog` is what is left for its target.
     case dropped(backlog: HintBacklog, wasDropped: Bool)
+    /// By place in the request: whether the object is gone, and that is durable.
+    case removed([Bool])
     /// The lease is durable.
     case leased(ceiling: UInt64)
     /// The document is durable.
@@ -199,6 +206,8 @@ package struct RecoveredState: Sendable {
     package var members: ByteBuffer?
     /// The document `buckets`, if there is one.
     package var buckets: ByteBuffer?
+    /// The document `ring`, if there is one.
+    package var ring: ByteBuffer?
     /// The hints found, by target.
     package var hints: [HintBacklog] = []
     /// The document `author`, if there is one.

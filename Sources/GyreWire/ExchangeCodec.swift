@@ -75,6 +75,7 @@ extension ExchangeAnswer {
         static let records: UInt8 = 6
         static let merged: UInt8 = 7
         static let overloaded: UInt8 = 8
+        static let mergedInPart: UInt8 = 9
     }
 
     /// The most words in one answer: all leaves of a partition.
@@ -105,6 +106,9 @@ extension ExchangeAnswer {
         case .merged(let count):
             buffer.writeInteger(Kind.merged)
             buffer.writeInteger(count)
+        case .mergedInPart(let count):
+            buffer.writeInteger(Kind.mergedInPart)
+            buffer.writeInteger(count)
         case .overloaded: buffer.writeInteger(Kind.overloaded)
         }
     }
@@ -128,6 +132,7 @@ extension ExchangeAnswer {
             self = .keys(entries, isComplete: isComplete)
         case Kind.records: self = .records(try buffer.readRecords())
         case Kind.merged: self = .merged(count: try buffer.readFixed(as: UInt32.self))
+        case Kind.mergedInPart: self = .mergedInPart(count: try buffer.readFixed(as: UInt32.self))
         case Kind.overloaded: self = .overloaded
         default: throw .invalid(field: "exchange answer")
         }

@@ -40,6 +40,8 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case inspected = 0x2D
     /// `PeerMessage.buckets`.
     case buckets = 0x30
+    /// `PeerMessage.ring`.
+    case ring = 0x31
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }

@@ -22,6 +22,7 @@ extension PeerMessage {
         case .inspect: .inspect
         case .inspected: .inspected
         case .buckets: .buckets
+        case .ring: .ring
         }
     }
 
@@ -77,6 +78,7 @@ extension PeerMessage {
             buffer.writeInteger(tag)
             try inspection.encode(into: &buffer)
         case .buckets(let message): try message.encode(into: &buffer)
+        case .ring(let message): message.encode(into: &buffer)
         }
     }
 
@@ -88,6 +90,10 @@ extension PeerMessage {
         }
         if kind == .repair {
             self = .repair(try RepairMessage(decoding: &buffer))
+            return
+        }
+        if kind == .ring {
+            self = .ring(try RingMessage(decoding: &buffer))
             return
         }
         if kind == .buckets {
@@ -131,7 +137,8 @@ extension PeerMessage {
             self = .exchanged(tag: tag, step: step, try ExchangeAnswer(decoding: &buffer))
         case .inspect: self = .inspect(tag: tag, name: try ObjectName(decoding: &buffer))
         case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets:
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets,
+            .ring:
             throw .invalid(field: "peer message")
         }
     }

@@ -14,7 +14,7 @@ enum Arrows {
         "GyreMembership": words("GyreBase GyreCausality NIOCore"),
         "GyreMerkle": words("GyreBase GyreCausality NIOCore"),
         "GyreQuorum": words("GyreBase GyreCausality NIOCore"),
-        "GyreMessages": words("GyreBase GyreCausality GyreMembership NIOCore"),
+        "GyreMessages": words("GyreBase GyreCausality GyreMembership GyreRing NIOCore"),
         "GyreStorage": words("GyreBase GyreCausality NIOCore"),
         "GyreNode": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMerkle GyreMessages GyreStorage GyreQuorum NIOCore"

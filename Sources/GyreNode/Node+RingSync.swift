@@ -1,0 +1,263 @@
+import GyreBase
+import GyreMembership
+import GyreMerkle
+import GyreMessages
+import GyreRing
+import GyreStorage
+import NIOCore
+
+/// Fetching what a change of the ring gives this node, and handing over what it takes.
+///
+/// A partition is fetched by comparing it with each of its owners of before, after everybody writes to both rings: what was
+/// acknowledged earlier is on their disks, and what comes later is written here as well. The objects that are here already are the
+/// progress: after a crash the comparisons begin again, and what is equal costs next to nothing.
+extension Node {
+    /// Whether all that the change gives this node is here.
+    var isSynced: Bool {
+        guard let sync = self.ringKeeper.sync, sync.plan == self.syncPlan else { return false }
+        return sync.waiting.isEmpty
+    }
+
+    private var syncPlan: RingSync.Plan? {
+        guard let next = self.ringKeeper.nextRing else { return nil }
+        return RingSync.Plan(
+            version: self.ringKeeper.state.version, from: self.ringKeeper.baseRing.hash, to: next.hash,
+            banned: self.ringKeeper.banned, substitutes: self.ringKeeper.substitutes)
+    }
+
+    /// Plans the comparisons, once everybody knows, and anew when what they were planned for has changed.
+    mutating func continueSync(at now: Now, into effects: inout [NodeEffect]) {
+        let state = self.ringKeeper.state
+        guard state.next != nil, state.stage(of: self.me) == .knows, self.ringKeeper.hasReached(.knows, state),
+            self.trees.options.isOn, let plan = self.syncPlan, self.ringKeeper.sync?.plan != plan,
+            let next = self.ringKeeper.nextRing
+        else { return }
+        self.repairParts.removeAll { RepairPart.isReserved($0.request.id) && $0.request.id != Refill.repairID }
+        self.ringKeeper.syncNumber += 1
+        let id = UInt64.max - self.ringKeeper.syncNumber % RingSync.idsMax
+        let base = self.ringKeeper.baseRing
+        var sync = RingSync(plan: plan, id: id, waiting: [:], began: now.instant)
+        var part = RepairPart(
+            request: RepairRequest(id: id), coordinator: self.me, pairs: [], patientUntil: .distantFuture)
+        for index in 0..<self.options.partitionCount {
+            let partition = PartitionID(index: index)
+            guard next.owners(of: partition).contains(self.me), !base.members.isEmpty else { continue }
+            let before = base.owners(of: partition)
+            guard !before.contains(self.me) else { continue }
+            sync.gained += 1
+            let sources = before.filter { !self.ringKeeper.isBanned($0) }
+            if !sources.isEmpty { sync.waiting[index] = sources }
+        }
+        part.pairs = self.roundsOfPairs(sync.waiting, ownersMost: base.ownersPerPartition)
+        part.counts.planned = UInt64(part.pairs.count)
+        sync.planned = part.pairs.count
+        self.ringKeeper.sync = sync
+        self.visit(part.pairs.isEmpty ? .syncPlannedEmpty : .syncPlanned, into: &effects)
+        if !part.pairs.isEmpty { self.repairParts.append(part) }
+    }
+
+    /// A partition was compared with one of its owners of before.
+    mutating func noteSynced(_ operation: ExchangeOperation, into effects: inout [NodeEffect]) {
+        self.visit(.comparisonDone, into: &effects)
+        guard let sync = self.ringKeeper.sync, sync.id == operation.repair,
+            var sources = sync.waiting[operation.partition]
+        else { return }
+        sources.removeAll { $0 == operation.peer }
+        self.ringKeeper.sync?.waiting[operation.partition] = sources.isEmpty ? nil : sources
+        self.ringKeeper.sync?.bytes += operation.bytes
+        self.ringKeeper.sync?.keys += operation.keysRepaired
+        if sources.isEmpty { self.visit(.partitionSynced, into: &effects) }
+    }
+
+    /// Whether a node that lost its disk is not whole yet: what it lacks may be what this node needs.
+    func isPeerRefilling(_ node: NodeID) -> Bool {
+        guard let old = self.membership.record(of: node)?.replaces else { return false }
+        return self.membership.record(of: old)?.state != .removed
+    }
+
+    // MARK: - Handing over
+
+    /// Looks for partitions that are here and belong to others, and brings those that were found further.
+    mutating func continueHandovers(at now: Now, into effects: inout [NodeEffect]) {
+        let state = self.ringKeeper.state
+        guard state.version > 0, self.trees.options.isOn, !self.ring.members.isEmpty else { return }
+        guard state.next == nil, self.ringKeeper.staged == state else {
+            // The owners are about to be others.
+            self.ringKeeper.handovers.removeAll { !$0.isRemoving }
+            self.ringKeeper.cleanCount = 0
+            return
+        }
+        self.findForeignPartitions(into: &effects)
+        for index in self.ringKeeper.handovers.indices { self.continueHandover(index, at: now, into: &effects) }
+    }
+
+    private mutating func findForeignPartitions(into effects: inout [NodeEffect]) {
+        let partitions = self.options.partitionCount
+        for _ in 0..<min(64, partitions) {
+            guard self.ringKeeper.handovers.count < self.options.ringChange.handoversMax else { return }
+            let index = self.ringKeeper.handoverCursor
+            self.ringKeeper.handoverCursor = (index + 1) % partitions
+            let owners = self.ring.owners(of: PartitionID(index: index))
+            if owners.contains(self.me) {
+                self.ringKeeper.cleanCount += 1
+                continue
+            }
+            guard let root = self.trees.forest.root(of: index) else {
+                self.ringKeeper.cleanCount = 0
+                continue
+            }
+            if root == 0 {
+                self.ringKeeper.cleanCount += 1
+                continue
+            }
+            self.ringKeeper.cleanCount = 0
+            // An owner that is banned leaves the ring with the next change; until then this copy is worth something.
+            guard owners.allSatisfy({ !self.ringKeeper.isBanned($0) }),
+                !self.ringKeeper.handovers.contains(where: { $0.partition == index })
+            else { continue }
+            self.visit(.foreignPartitionFound, into: &effects)
+            self.ringKeeper.handovers.append(
+                Handover(partition: index, waiting: Array(owners), version: self.ringKeeper.state.version))
+        }
+    }
+
+    private mutating func continueHandover(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
+        let handover = self.ringKeeper.handovers[index]
+        guard !handover.isRemoving, !handover.isComparing, now.instant >= handover.retryAt else { return }
+        if handover.isSpoilt {
+            self.visit(.handoverSpoilt, into: &effects)
+            self.ringKeeper.handovers[index].isSpoilt = false
+            self.ringKeeper.handovers[index].waiting = Array(
+                self.ring.owners(of: PartitionID(index: handover.partition)))
+            return
+        }
+        guard let peer = handover.waiting.first else {
+            self.visit(.handoverVerified, into: &effects)
+            self.ringKeeper.handovers[index].isRemoving = true
+            return self.listForRemoval(handover.partition, into: &effects)
+        }
+        guard self.isReachable(peer), !self.isPeerRefilling(peer), !self.mustYield,
+            self.beginExchange(
+                handover.partition, with: peer, repair: nil, handover: handover.version, at: now, into: &effects)
+        else {
+            self.ringKeeper.handovers[index].retryAt = now.instant.advanced(by: .milliseconds(200))
+            return
+        }
+        self.visit(.handoverBegun, into: &effects)
+        self.ringKeeper.handovers[index].isComparing = true
+    }
+
+    /// A comparison with an owner is over; all that is here is on its disk when nothing failed.
+    mutating func noteHandedOver(
+        _ operation: ExchangeOperation, succeeded: Bool, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        self.visit(succeeded ? .handoverCompared : .handoverFailed, into: &effects)
+        guard
+            let index = self.ringKeeper.handovers.firstIndex(where: {
+                $0.partition == operation.partition && $0.version == operation.handover
+            })
+        else { return }
+        self.ringKeeper.handovers[index].isComparing = false
+        if succeeded {
+            self.ringKeeper.handovers[index].waiting.removeAll { $0 == operation.peer }
+        } else {
+            self.ringKeeper.handovers[index].retryAt = now.instant.advanced(by: .milliseconds(500))
+        }
+    }
+
+    private mutating func listForRemoval(_ partition: Int, into effects: inout [NodeEffect]) {
+        let shape = self.trees.forest.shape
+        let tokens = shape.tokens(of: partition, leaves: 0..<MerkleShape.leavesPerPartition)
+        var range = ObjectRange(first: tokens.lowerBound, last: tokens.upperBound)
+        range.countMax = self.options.ringChange.removeMax
+        // In its place among the writes, so that whatever it shows was told of before it.
+        range.isOrdered = true
+        let tag = self.replicas.insert(.handoverList(partition: partition))
+        effects.append(.store(.list(StorageTag(rawValue: tag), range)))
+    }
+
+    /// Where the removal of a partition goes on; nil when it must not, because something came in between.
+    private mutating func removal(of partition: Int) -> Int? {
+        guard let index = self.ringKeeper.handovers.firstIndex(where: { $0.partition == partition && $0.isRemoving })
+        else { return nil }
+        let isStable = self.ringKeeper.state.next == nil && self.ringKeeper.staged == self.ringKeeper.state
+        if self.ringKeeper.handovers[index].isSpoilt || !isStable
+            || self.ringKeeper.handovers[index].version != self.ringKeeper.state.version
+        {
+            self.ringKeeper.handovers.remove(at: index)
+            return nil
+        }
+        return index
+    }
+
+    /// The disk has listed a page of what is to be removed.
+    mutating func onHandoverList(_ partition: Int, _ outcome: StorageOutcome, into effects: inout [NodeEffect]) {
+        guard let index = self.removal(of: partition), case .listed(let page) = outcome else { return }
+        self.visit(.removalListed, into: &effects)
+        if page.entries.isEmpty {
+            self.visit(.partitionHandedOver, into: &effects)
+            self.ringKeeper.handovers.remove(at: index)
+            return
+        }
+        let objects = page.entries.map { (name: $0.name, digest: $0.digest) }
+        self.visit(.removalAsked, into: &effects)
+        let tag = self.replicas.insert(.handoverRemove(partition: partition, objects))
+        effects.append(.store(.remove(StorageTag(rawValue: tag), objects)))
+    }
+
+    /// The disk has removed a page.
+    mutating func onHandoverRemoved(
+        _ partition: Int, _ objects: [(name: ObjectName, digest: RecordDigest?)], _ outcome: StorageOutcome,
+        into effects: inout [NodeEffect]
+    ) {
+        guard case .removed(let gone) = outcome else { return }
+        self.visit(.removalDone, into: &effects)
+        for (object, isGone) in zip(objects, gone) where isGone {
+            self.counters.objectsRemoved += 1
+            if let digest = object.digest {
+                self.trees.forest.onChange(object.name.token, old: digest.rawValue, new: nil)
+            } else {
+                self.trees.suspect(self.leaf(of: object.name.token))
+            }
+        }
+        guard self.removal(of: partition) != nil else { return }
+        self.listForRemoval(partition, into: &effects)
+    }
+
+    // MARK: - Leaving
+
+    /// A node that wants to leave, owns nothing and holds nothing any more is removed by its own word.
+    mutating func finishLeaving(at now: Now, into effects: inout [NodeEffect]) {
+        let state = self.ringKeeper.state
+        guard self.membership.me.state == .leaving, state.version > 0, state.next == nil,
+            self.ringKeeper.staged == state, !self.baseOwners.contains(where: { $0.node == self.me }),
+            self.hasHandedOver, self.handoff.targets.isEmpty, self.inFlight == 0
+        else { return }
+        self.visit(.leaverHandedOver, into: &effects)
+        self.withMembership(into: &effects) { membership, out in membership.finishLeaving(into: &out) }
+        self.ringKeeper.farewell = Farewell()
+        self.visit(.leaverRemoved, into: &effects)
+    }
+
+    /// Says that it has gone until somebody has heard it; only then the process may end, as nobody asks a banned node any more.
+    mutating func sayFarewell(at now: Now, into effects: inout [NodeEffect]) {
+        guard let farewell = self.ringKeeper.farewell, now.instant >= farewell.nextAt else { return }
+        if farewell.isHeard {
+            self.ringKeeper.farewell = nil
+            return effects.append(.event(.left))
+        }
+        self.ringKeeper.farewell?.nextAt = now.instant.advanced(by: .milliseconds(200))
+        for node in self.connected {
+            effects.append(.send(node, .membership(.stateRequest([self.membership.me]))))
+        }
+    }
+
+    /// What another node knows may include that this one has gone.
+    mutating func noteFarewellHeard(_ message: MembershipMessage, at now: Now) {
+        guard self.ringKeeper.farewell?.isHeard == false, case .state(let records) = message,
+            records.contains(where: { $0.node == self.me && $0.state == .removed })
+        else { return }
+        // Time for those to hear it that were told at the same time.
+        self.ringKeeper.farewell = Farewell(isHeard: true, nextAt: now.instant.advanced(by: .milliseconds(500)))
+    }
+}

@@ -1,0 +1,204 @@
+package import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreRing
+import NIOCore
+
+/// The kept ring cannot be read although its checksum is right.
+package struct RingDocumentError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What is wrong with the bytes.
+    package let reason: DecodeError
+
+    /// For a person.
+    package var description: String {
+        "the kept ring cannot be read (\(self.reason)); a newer version of Gyre wrote it, or it is a bug"
+    }
+}
+
+/// How the ring is changed.
+package struct RingChangeOptions: Hashable, Sendable {
+    /// How long a wish must stand before the owner with the lowest identity proposes it, so that several go into one change.
+    package var settleDelay = TimeSpan.milliseconds(200)
+    /// How long other owners leave it to that one.
+    package var patience = TimeSpan.seconds(3)
+    /// How long the members of a new cluster must be the same before it is founded.
+    package var foundingDelay = TimeSpan.seconds(1)
+    /// How often one random peer is told the hash of what is known of the ring.
+    package var gossipInterval = TimeSpan.seconds(1)
+    /// How often a node that does not know the ring asks for it.
+    package var askInterval = TimeSpan.milliseconds(200)
+    /// Partitions that are handed over at once.
+    package var handoversMax = 4
+    /// Objects removed by one request to the disk.
+    package var removeMax = 256
+
+    /// The defaults.
+    package init() {}
+}
+
+/// What a node gains in a change, and of whom it does not have it yet.
+struct RingSync {
+    /// So many identities at the upper end are kept from clients: each plan has its own, so that a comparison that was begun for an
+    /// earlier one is not taken for a later one.
+    static let idsMax: UInt64 = 1 << 20
+
+    /// What the comparisons were planned for: when it is no longer so, they are planned anew.
+    struct Plan: Equatable {
+        let version: UInt64
+        let from: UInt64
+        let to: UInt64
+        let banned: [NodeID]
+        let substitutes: [RingKeeper.Substitute]
+    }
+
+    let plan: Plan
+    /// The repair under which the comparisons run.
+    let id: UInt64
+    /// By partition: the owners it was not compared with yet; nil once it is whole.
+    var waiting: [Int: [NodeID]]
+    /// Partitions gained.
+    var gained = 0
+    /// Comparisons that there are in all.
+    var planned = 0
+    /// What came so far, in comparisons that are over.
+    var bytes: UInt64 = 0
+    var keys: UInt64 = 0
+    let began: Instant
+}
+
+/// A partition that this node holds something of and does not own.
+struct Handover {
+    let partition: Int
+    /// The owners that are not known to hold all of it.
+    var waiting: [NodeID]
+    /// Whether a comparison goes on.
+    var isComparing = false
+    /// Whether something here changed since the comparisons began; then they begin again.
+    var isSpoilt = false
+    /// Whether objects are being removed.
+    var isRemoving = false
+    /// The ring that it is about.
+    let version: UInt64
+    /// After a comparison failed: not before this.
+    var retryAt = Instant.start
+}
+
+/// A node that has left says so.
+struct Farewell {
+    /// Whether another node has said that it knows.
+    var isHeard = false
+    /// When it is said again, or, once it was heard, when the process may end.
+    var nextAt = Instant.start
+}
+
+/// All that a node keeps about the ring and its changes. A value inside the node.
+struct RingKeeper {
+    /// Who acts for an identity that is gone.
+    struct Substitute: Equatable {
+        let old: NodeID
+        let new: NodeID
+    }
+
+    /// In force, and on the disk.
+    var state: RingState
+    /// What the disk will hold when it has done all it was asked.
+    var staged: RingState
+    /// States on their way to the disk.
+    var keepsInFlight = 0
+    /// While the version is 0: whether the owners may be taken from the member records. A node that comes to a cluster must not,
+    /// because that cluster has a ring.
+    var isConfirmed = false
+    /// Counts the changes of whom reads and writes ask.
+    var generation: UInt64 = 1
+    /// Whether everybody connected is to be told.
+    var isNews = false
+    var gossipAt = Instant.start
+    var askAt = Instant.start
+    /// Who was wanted when last looked, and since when.
+    var wish: [RingMember] = []
+    var wishSince = Instant.start
+    /// The rings of `state`, substitutes included.
+    var baseRing: Ring
+    var nextRing: Ring?
+    /// Members that are banned, sorted, and identities that another one acts for, sorted by the old one.
+    var banned: [NodeID] = []
+    var substitutes: [Substitute] = []
+    var sync: RingSync?
+    var syncNumber: UInt64 = 0
+    /// Partitions on their way out, sorted.
+    var handovers: [Handover] = []
+    /// Where the next partition to hand over is looked for, and how many in a row held nothing foreign.
+    var handoverCursor = 0
+    var cleanCount = 0
+    /// Of a node that has left: whether the others know.
+    var farewell: Farewell?
+
+    /// What the disk remembers.
+    init(document: ByteBuffer?, ring: Ring) throws(RingDocumentError) {
+        self.baseRing = ring
+        var state = RingState()
+        if var rest = document {
+            do throws(DecodeError) {
+                state = try RingState(decoding: &rest)
+                try rest.requireEnd()
+            } catch { throw RingDocumentError(reason: error) }
+        }
+        self.state = state
+        self.staged = state
+    }
+
+    /// Whether `node` is banned; costs nothing as long as nobody is.
+    func isBanned(_ node: NodeID) -> Bool { !self.banned.isEmpty && self.banned.contains(node) }
+
+    /// Who acts for `node` today: itself, or at the end of the chain the node that took its place.
+    func whoActs(for node: NodeID) -> NodeID {
+        if self.substitutes.isEmpty { return node }
+        var acting = node
+        for _ in 0..<64 {
+            guard let substitute = self.substitutes.first(where: { $0.old == acting }) else { break }
+            acting = substitute.new
+        }
+        return acting
+    }
+
+    /// `members` with whoever acts for each today.
+    func acting(_ members: [RingMember]) -> [RingMember] {
+        if self.substitutes.isEmpty { return members }
+        return members.map { member in
+            RingMember(
+                node: self.whoActs(for: member.node), place: member.place, weight: member.weight, zone: member.zone)
+        }
+    }
+
+    /// Whether everybody has come as far as `stage` with the change of `state`: the word of an identity stands for whoever acts for it,
+    /// and nobody waits for one that is banned.
+    func hasReached(_ stage: RingStage, _ state: RingState) -> Bool {
+        guard state.next != nil else { return false }
+        return self.laggards(stage, state).isEmpty
+    }
+
+    /// Whom a change still waits for.
+    func laggards(_ stage: RingStage, _ state: RingState) -> [NodeID] {
+        guard state.next != nil else { return [] }
+        var late: [NodeID] = []
+        for node in state.participants {
+            var acting = node
+            var reached = state.stage(of: acting)
+            for _ in 0..<64 {
+                guard let substitute = self.substitutes.first(where: { $0.old == acting }) else { break }
+                acting = substitute.new
+                reached = [reached, state.stage(of: acting)].compactMap { $0 }.max()
+            }
+            if let reached, reached >= stage { continue }
+            if self.isBanned(acting) { continue }
+            late.append(acting)
+        }
+        return late
+    }
+
+    /// Notes that something of a partition on its way out changed.
+    mutating func spoilHandover(of partition: Int) {
+        guard let index = self.handovers.firstIndex(where: { $0.partition == partition }) else { return }
+        self.handovers[index].isSpoilt = true
+    }
+}

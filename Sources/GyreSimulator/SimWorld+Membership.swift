@@ -1,0 +1,194 @@
+import GyreBase
+import GyreCausality
+import GyreMembership
+import GyreMessages
+import GyreNode
+import GyreRing
+import GyreStorage
+import NIOCore
+
+/// What the operators of a simulated cluster want, and how far it is.
+enum OperatorWish: Hashable {
+    /// The machine hands over what it has and goes.
+    case leave(Int)
+    /// The identity is dead and banned for good.
+    case remove(NodeID)
+    /// The machine takes the place of an identity, which is dead, or leaves.
+    case takePlace(Int, of: NodeID, isDead: Bool)
+}
+
+/// Nodes join, leave, are removed and replaced while clients go on.
+extension SimWorld {
+    /// How often operators say again what they want.
+    static let operatorPause = TimeSpan.milliseconds(700)
+    /// The connection that answers to operators go to; no client has it.
+    static let operatorConnection = UInt64.max
+
+    /// Machines that are in the cluster or on their way into or out of it.
+    var members: [SimNode] { self.nodes.filter { $0.role == .member } }
+
+    /// The first member that is up, whose view stands for that of all once they agree.
+    var witness: SimNode? { self.nodes.first { $0.role == .member && $0.life != nil } }
+
+    private var leaving: [Int] {
+        self.wishes.compactMap { wish in
+            switch wish {
+            case .leave(let index): index
+            case .remove: nil
+            case .takePlace(_, let old, _): self.nodes.firstIndex { $0.id == old }
+            }
+        }
+    }
+
+    /// Something about the members changes.
+    func changeMembership() throws(Violation) {
+        let leaving = self.leaving
+        let staying = self.members.filter { !leaving.contains($0.index) }
+        let least = max(2, self.plan.reads, self.plan.writes)
+        let mayShrink = staying.count > least
+        let victim = staying.isEmpty ? nil : staying[Int(self.faultRandom.below(UInt64(staying.count)))]
+        switch self.faultRandom.below(5) {
+        case 0, 1: try self.join()
+        case 2: if mayShrink, let victim { self.wish(.leave(victim.index)) }
+        case 3: if mayShrink, let victim, self.mayLose(victim) { try self.remove(victim) }
+        default: if staying.count >= least, let victim { try self.replace(victim) }
+        }
+    }
+
+    /// One disk a run, as with disks that are lost otherwise.
+    private func mayLose(_ machine: SimNode) -> Bool {
+        self.plan.replicas > 1 && !self.hasLostDisk && (self.victim == nil || self.victim == machine.index)
+    }
+
+    /// A machine that was never started joins; nil when none is left.
+    @discardableResult
+    func join(isHeld: Bool = false) throws(Violation) -> SimNode? {
+        guard let spare = self.nodes.first(where: { $0.role == .spare }) else { return nil }
+        spare.role = .member
+        spare.isHeld = isHeld
+        self.mark(.joined)
+        try self.start(spare.index)
+        return spare
+    }
+
+    /// A node dies with its disk, and an operator bans it.
+    func remove(_ machine: SimNode) throws(Violation) {
+        let old = machine.id
+        try self.bury(machine)
+        self.mark(.removedDead)
+        self.wish(.remove(old))
+    }
+
+    private func bury(_ machine: SimNode) throws(Violation) {
+        let role = machine.role
+        try self.loseDisk(of: machine.index)
+        assert(role == .member, "a machine that is no member dies")
+        machine.role = .gone
+    }
+
+    /// A new node takes the place of one that is dead or alive.
+    func replace(_ machine: SimNode) throws(Violation) {
+        let isDead = self.mayLose(machine) && self.faultRandom.chance(1, in: 2)
+        let old = machine.id
+        guard let newcomer = try self.join(isHeld: true) else { return }
+        if isDead { try self.bury(machine) }
+        self.mark(.replaced)
+        self.wish(.takePlace(newcomer.index, of: old, isDead: isDead))
+    }
+
+    /// An operator begins to ask for something.
+    func wish(_ wish: OperatorWish) {
+        guard !self.wishes.contains(wish) else { return }
+        self.wishes.append(wish)
+        self.queue.schedule(.operatorSpeaks(wish), after: .milliseconds(self.faultRandom.within(1...200)))
+    }
+
+    /// An operator asks, and asks again until it is so.
+    func onOperator(_ wish: OperatorWish) throws(Violation) {
+        guard self.wishes.contains(wish) else { return }
+        guard !self.isDone(wish) else {
+            self.wishes.removeAll { $0 == wish }
+            return
+        }
+        self.queue.schedule(.operatorSpeaks(wish), after: Self.operatorPause)
+        let up = self.members.filter { $0.life != nil }
+        guard !up.isEmpty else { return }
+        let asked = up[Int(self.random.below(UInt64(up.count)))].index
+        for request in self.requests(of: wish) {
+            let address = ReplyAddress(connection: Self.operatorConnection, request: 0)
+            try self.feed(asked, .client(address, .ring(request), timeout: Self.requestTimeout))
+        }
+    }
+
+    private func requests(of wish: OperatorWish) -> [RingRequest] {
+        switch wish {
+        case .leave(let index): return [.leave(self.nodes[index].id, isForced: true)]
+        case .remove(let node): return [.remove(node, isForced: true)]
+        case .takePlace(let index, let old, let isDead):
+            let newcomer = self.nodes[index]
+            guard let me = newcomer.life?.node.membership.me else { return [] }
+            if me.placeTaken == nil { return [.takePlace(newcomer.id, of: old)] }
+            return [isDead ? .remove(old, isForced: true) : .leave(old, isForced: true)]
+        }
+    }
+
+    private func isDone(_ wish: OperatorWish) -> Bool {
+        switch wish {
+        case .leave(let index): self.nodes[index].role == .gone
+        case .remove(let node): self.isBannedEverywhere(node)
+        case .takePlace(_, let old, let isDead):
+            isDead ? self.isBannedEverywhere(old) : !self.nodes.contains { $0.id == old && $0.role != .gone }
+        }
+    }
+
+    private func isBannedEverywhere(_ node: NodeID) -> Bool {
+        self.members.allSatisfy { $0.life?.node.membership.record(of: node)?.state == .removed }
+    }
+
+    /// A node says that it has left: everything that it was told to keep must be with others, because its disk goes with it.
+    func onLeft(_ index: Int) throws(Violation) {
+        let machine = self.nodes[index]
+        guard machine.role == .member else { return }
+        machine.role = .gone
+        self.mark(.left)
+        try self.stop(index, losingPower: false)
+        for key in self.workload.names.indices {
+            let name = self.workload.names[key]
+            let known = machine.disk.knowledge(name)
+            let others = self.nodes.filter { $0.index != index }.flatMap { $0.disk.knowledge(name) }
+            let lost = try self.oracle.onRecordLost(key: key, at: index, lost: known, others: others)
+            if let write = lost.first {
+                throw Violation("INV 1", "node \(index) left and took acknowledged write \(write) along")
+            }
+        }
+        self.oracle.onDiskLost(node: index)
+        self.wishes.removeAll { $0 == .leave(index) }
+    }
+
+    /// A node passes a point of a change; true when it ends there.
+    func onStep(_ step: RingStep, at index: Int) throws(Violation) -> Bool {
+        self.steps[step, default: 0] += 1
+        guard self.isServing, self.plan.armedSteps.contains(step), !self.stepsCrashed.contains(step),
+            self.nodes[index].role == .member, self.faultRandom.chance(1, in: 2)
+        else { return false }
+        self.stepsCrashed.append(step)
+        self.mark(.crashedInChange)
+        try self.stop(index, losingPower: self.faultRandom.chance(1, in: 2))
+        self.queue.schedule(.start(node: index), after: .milliseconds(self.faultRandom.within(1...3_000)))
+        return true
+    }
+
+    /// INV 9: what a node removes because it owns it no longer is on the disk of every owner.
+    func checkRemoval(_ request: StorageRequest, _ outcome: StorageOutcome, at index: Int) throws(Violation) {
+        guard case .remove(_, let objects) = request, case .removed(let gone) = outcome else { return }
+        for (object, isGone) in zip(objects, gone) where isGone {
+            self.mark(.rangeRemoved)
+            let receivers = self.owners(of: object.name, at: index).filter { $0 != index }
+            guard !receivers.isEmpty else {
+                throw Violation("INV 9", "node \(index) removes what nobody else owns")
+            }
+            try self.oracle.checkRemoval(
+                at: index, name: object.name, receivers: receivers.map { ($0, self.nodes[$0].disk.siblings(object.name)) })
+        }
+    }
+}
