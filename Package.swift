@@ -129,7 +129,7 @@ let package = Package(
         ),
         tests(
             "GyreWireTests",
-            ["GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreWire", nioCore]
+            ["GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreRing", "GyreWire", nioCore]
         ),
         tests(
             "StorageConformanceTests",

@@ -26,18 +26,6 @@ extension Membership {
         self.finish(into: &effects)
     }
 
-    /// This node has handed over all it had, and bans itself.
-    package mutating func finishLeaving(into effects: inout [MembershipEffect]) {
-        guard self.me.state == .leaving else { return }
-        self.me.state = .removed
-        self.raiseOwnRecord()
-        self.finish(into: &effects)
-        // Nobody talks to a banned node any more, so it says so itself while it is heard.
-        for peer in self.peers where peer.record.liveness != .dead && peer.record.state != .removed {
-            effects.append(.send(to: peer.record.node, .state([self.me])))
-        }
-    }
-
     /// This node, which was started to wait, wants a share of the ring.
     package mutating func stopHolding(into effects: inout [MembershipEffect]) {
         guard self.me.isHeld else { return }

@@ -34,7 +34,9 @@ extension RingState {
 
     /// Reads what `encode` wrote; refuses lists out of order, too long, or with weights and zones out of bounds.
     package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
-        guard try buffer.readFixed(as: UInt8.self) == Self.documentVersion else { throw .invalid(field: "ring version byte") }
+        guard try buffer.readFixed(as: UInt8.self) == Self.documentVersion else {
+            throw .invalid(field: "ring version byte")
+        }
         let version = try buffer.readVarint()
         guard version <= Self.versionMax else { throw .invalid(field: "ring version") }
         let base = try Self.members(decoding: &buffer)

@@ -43,10 +43,14 @@ package struct RingReport: Hashable, Sendable {
     /// Since when the node fetches, in milliseconds.
     package var elapsedMilliseconds: UInt64
 
+    /// Whether a change goes on.
+    package var isChanging: Bool { self.state.next != nil }
+
     /// Joins the parts.
     package init(
         state: RingState, waitsFor: [NodeID], partitionsGained: UInt64 = 0, partitionsMissing: UInt64 = 0,
-        partitionsForeign: UInt64 = 0, bytesFetched: UInt64 = 0, keysFetched: UInt64 = 0, elapsedMilliseconds: UInt64 = 0
+        partitionsForeign: UInt64 = 0, bytesFetched: UInt64 = 0, keysFetched: UInt64 = 0,
+        elapsedMilliseconds: UInt64 = 0
     ) {
         self.state = state
         self.waitsFor = waitsFor

@@ -5,6 +5,8 @@ import NIOCore
 
 /// How partitions are compared with other owners.
 package struct ExchangeOptions: Sendable {
+    /// Whether partitions are compared all the time, besides when somebody asks.
+    package var hasRounds = true
     /// Each partition is compared with each other owner about this often.
     package var interval = TimeSpan.seconds(600)
     /// Exchanges that this node leads at once by itself.

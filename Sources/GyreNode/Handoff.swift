@@ -28,6 +28,8 @@ struct HintDelivery {
     let digest: RecordDigest
     /// Who has not acknowledged yet: the target, or the owners of today when the target is none any more.
     var waiting: [NodeID]
+    /// The state of the ring that it was begun under.
+    let generation: UInt64
     let deadline: Instant
 }
 

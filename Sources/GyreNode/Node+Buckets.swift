@@ -157,7 +157,8 @@ extension Node {
         }
     }
 
-    private func tellBuckets(to node: NodeID, wantsRest: Bool, into effects: inout [NodeEffect]) {
+    /// Tells a peer all that is known of buckets.
+    func tellBuckets(to node: NodeID, wantsRest: Bool, into effects: inout [NodeEffect]) {
         effects.append(.send(node, .buckets(.records(self.buckets.table.records, wantsRest: wantsRest))))
     }
 

@@ -184,6 +184,7 @@ extension Node {
         let tag = self.deliveries.insert(
             HintDelivery(
                 target: target, name: name, digest: digest, waiting: receivers,
+                generation: self.ringKeeper.generation,
                 deadline: now.instant.advanced(by: self.options.handoff.timeout)))
         for node in receivers {
             if node == self.me {

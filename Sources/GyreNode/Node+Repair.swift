@@ -21,7 +21,9 @@ extension Node {
 
     /// Begins the next exchanges of the rounds that are always going on.
     mutating func continueRounds(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
-        guard self.trees.options.isOn, now.instant >= self.roundAt, !self.ring.members.isEmpty, !self.draining else {
+        guard self.trees.options.isOn, self.options.exchange.hasRounds, now.instant >= self.roundAt,
+            !self.ring.members.isEmpty, !self.draining
+        else {
             return
         }
         let partitions = self.options.partitionCount
@@ -48,7 +50,8 @@ extension Node {
         _ request: RepairRequest, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]
     ) {
         if RepairPart.isReserved(request.id) {
-            return self.answer(target, .failed(.badRequest("a repair's id is not zero, nor the highest")), into: &effects)
+            return self.answer(
+                target, .failed(.badRequest("a repair's id is not zero, nor the highest")), into: &effects)
         }
         if let partition = request.partition, Int(partition) >= self.options.partitionCount {
             let reason = "partition \(partition) is none of 0 to \(self.options.partitionCount - 1)"

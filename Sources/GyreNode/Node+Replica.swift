@@ -150,9 +150,12 @@ extension Node {
         counters.append(StatusReport.Counter(name: "storage_filter_checks", value: figures.filterChecks))
         counters.append(StatusReport.Counter(name: "storage_filter_negatives", value: figures.filterNegatives))
         counters.append(StatusReport.Counter(name: "storage_tombstones", value: figures.tombstones))
+        for figure in self.transferFigures(at: now) {
+            counters.append(StatusReport.Counter(name: figure.name, value: figure.value))
+        }
         counters.sort { $0.name < $1.name }
         let members = self.membership.members.map { record in
-            MemberView(record: record, ownedSlots: UInt64(self.ring.share(of: record.node).owned))
+            MemberView(record: self.shown(record), ownedSlots: UInt64(self.ring.share(of: record.node).owned))
         }
         return StatusReport(
             me: self.me, cluster: self.options.cluster, members: members,

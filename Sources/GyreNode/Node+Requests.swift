@@ -113,7 +113,8 @@ extension Node {
         let isWrite = if case .get = request { false } else { true }
         let tag = self.forwards.insert(
             ForwardOperation(
-                target: target, request: request, to: owner, isSecond: refuser != nil, deadline: deadline, isWrite: isWrite, needed: needed))
+                target: target, request: request, to: owner, isSecond: refuser != nil, deadline: deadline,
+                isWrite: isWrite, needed: needed))
         let left = max(1, deadline.since(now.instant).wholeMilliseconds)
         self.counters.forwards += 1
         effects.append(

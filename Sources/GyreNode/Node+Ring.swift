@@ -178,7 +178,7 @@ extension Node {
 
     /// All that time brings about for the ring.
     mutating func continueRing(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
-        if self.isBanned { return self.sayFarewell(at: now, into: &effects) }
+        if self.isBanned { return self.endBanned(at: now, into: &effects) }
         if self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed {
             self.confirmAlone()
             if self.ringKeeper.isConfirmed { self.rebuildRings(into: &effects) }
@@ -249,6 +249,7 @@ extension Node {
         var older: [Int] = []
         self.puts.indices(into: &older) { $0.generation < generation }
         self.gets.indices(into: &older) { $0.generation < generation }
+        self.deliveries.indices(into: &older) { $0.generation < generation }
         return older.isEmpty
     }
 

@@ -1,4 +1,4 @@
-import GyreBase
+package import GyreBase
 import GyreMembership
 import GyreMerkle
 import GyreMessages
@@ -75,7 +75,9 @@ extension Node {
         switch request {
         case .report: return nil
         case .join:
-            if self.isBanned { return "\(self.nameOf(self.me)) was removed and cannot come back: start it with a new data directory" }
+            if self.isBanned {
+                return "\(self.nameOf(self.me)) was removed and cannot come back: start it with a new data directory"
+            }
             return nil
         case .leave(let node, let isForced):
             switch self.membership.me.state {
@@ -83,7 +85,9 @@ extension Node {
             case .removed: return "\(self.nameOf(node)) was removed already"
             case .joining, .normal: break
             }
-            if owners.map(\.node) == [node] { return "\(self.nameOf(node)) is the last node and has nobody to hand over to" }
+            if owners.map(\.node) == [node] {
+                return "\(self.nameOf(node)) is the last node and has nobody to hand over to"
+            }
             return isForced ? nil : tooFew(node)
         case .remove(let node, let isForced):
             if node == self.me { return "\(self.nameOf(node)) cannot remove itself: ask another node, or let it leave" }
@@ -99,19 +103,23 @@ extension Node {
             if self.baseOwners.contains(where: { $0.node == self.me }) {
                 return "\(self.nameOf(self.me)) owns a share of the ring already; start the new node with --hold"
             }
-            return self.baseOwners.contains { $0.node == old } ? nil : "\(self.nameOf(old)) owns nothing whose place could be taken"
+            return self.baseOwners.contains { $0.node == old }
+                ? nil : "\(self.nameOf(old)) owns nothing whose place could be taken"
         }
+    }
+
+    /// Whom the change that goes on waits for at its present stage.
+    package var ringWaitsFor: [NodeID] {
+        for stage in RingStage.allCases {
+            let late = self.ringKeeper.laggards(stage, self.ringKeeper.state)
+            if !late.isEmpty { return late }
+        }
+        return []
     }
 
     /// The ring as this node knows it, and what moves.
     func ringReport(at now: Now) -> RingReport {
-        let state = self.ringKeeper.state
-        var report = RingReport(state: state, waitsFor: [])
-        for stage in RingStage.allCases {
-            let late = self.ringKeeper.laggards(stage, state)
-            guard report.waitsFor.isEmpty else { break }
-            report.waitsFor = late
-        }
+        var report = RingReport(state: self.ringKeeper.state, waitsFor: self.ringWaitsFor)
         if let sync = self.ringKeeper.sync {
             report.partitionsGained = UInt64(sync.gained)
             report.partitionsMissing = UInt64(sync.waiting.count)
@@ -122,6 +130,28 @@ extension Node {
         }
         report.partitionsForeign = UInt64(self.foreignPartitions)
         return report
+    }
+
+    /// A member as status shows it: one that wants a share of the ring and has none yet is joining.
+    func shown(_ record: MemberRecord) -> MemberRecord {
+        guard record.state == .normal, self.ringKeeper.state.version > 0,
+            !self.baseOwners.contains(where: { $0.node == record.node })
+        else { return record }
+        var shown = record
+        shown.state = .joining
+        return shown
+    }
+
+    /// What moves to and from this node, for status.
+    func transferFigures(at now: Now) -> [(name: String, value: UInt64)] {
+        let report = self.ringReport(at: now)
+        return [
+            ("ring_changing", report.state.next == nil ? 0 : 1), ("transfer_bytes", report.bytesFetched),
+            ("transfer_keys", report.keysFetched), ("transfer_milliseconds", report.elapsedMilliseconds),
+            ("transfer_partitions_foreign", report.partitionsForeign),
+            ("transfer_partitions_gained", report.partitionsGained),
+            ("transfer_partitions_missing", report.partitionsMissing),
+        ]
     }
 
     /// Partitions that this node holds something of and does not own; looks at all of them.

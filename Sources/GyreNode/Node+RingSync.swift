@@ -233,31 +233,27 @@ extension Node {
             self.ringKeeper.staged == state, !self.baseOwners.contains(where: { $0.node == self.me }),
             self.hasHandedOver, self.handoff.targets.isEmpty, self.inFlight == 0
         else { return }
+        // The others ban it first: only what they have heard can no longer be forgotten.
+        guard now.instant >= self.ringKeeper.farewellAt, !self.connected.isEmpty else { return }
         self.visit(.leaverHandedOver, into: &effects)
-        self.withMembership(into: &effects) { membership, out in membership.finishLeaving(into: &out) }
-        self.ringKeeper.farewell = Farewell()
-        self.visit(.leaverRemoved, into: &effects)
-    }
-
-    /// Says that it has gone until somebody has heard it; only then the process may end, as nobody asks a banned node any more.
-    mutating func sayFarewell(at now: Now, into effects: inout [NodeEffect]) {
-        guard let farewell = self.ringKeeper.farewell, now.instant >= farewell.nextAt else { return }
-        if farewell.isHeard {
-            self.ringKeeper.farewell = nil
-            return effects.append(.event(.left))
-        }
-        self.ringKeeper.farewell?.nextAt = now.instant.advanced(by: .milliseconds(200))
+        self.ringKeeper.farewellAt = now.instant.advanced(by: .milliseconds(200))
+        var gone = self.membership.me
+        gone.state = .removed
         for node in self.connected {
-            effects.append(.send(node, .membership(.stateRequest([self.membership.me]))))
+            self.tellBuckets(to: node, wantsRest: false, into: &effects)
+            effects.append(.send(node, .membership(.stateRequest([gone]))))
         }
     }
 
-    /// What another node knows may include that this one has gone.
-    mutating func noteFarewellHeard(_ message: MembershipMessage, at now: Now) {
-        guard self.ringKeeper.farewell?.isHeard == false, case .state(let records) = message,
-            records.contains(where: { $0.node == self.me && $0.state == .removed })
-        else { return }
-        // Time for those to hear it that were told at the same time.
-        self.ringKeeper.farewell = Farewell(isHeard: true, nextAt: now.instant.advanced(by: .milliseconds(500)))
+    /// A node that is banned ends, after the others had time to hear of it.
+    mutating func endBanned(at now: Now, into effects: inout [NodeEffect]) {
+        guard let end = self.ringKeeper.endAt else {
+            self.visit(.leaverRemoved, into: &effects)
+            self.ringKeeper.endAt = now.instant.advanced(by: .milliseconds(500))
+            return
+        }
+        guard now.instant >= end else { return }
+        self.ringKeeper.endAt = .distantFuture
+        effects.append(.event(.left))
     }
 }

@@ -230,7 +230,6 @@ package struct Node: ~Copyable {
         case .inspect(let tag, let name): self.inspect(name, for: node, tag, into: &effects)
         case .inspected(let tag, let inspection): self.onInspected(from: node, tag, inspection, into: &effects)
         case .membership(let message):
-            self.noteFarewellHeard(message, at: now)
             self.withMembership(into: &effects) { membership, out in
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
             }

@@ -83,14 +83,6 @@ struct Handover {
     var retryAt = Instant.start
 }
 
-/// A node that has left says so.
-struct Farewell {
-    /// Whether another node has said that it knows.
-    var isHeard = false
-    /// When it is said again, or, once it was heard, when the process may end.
-    var nextAt = Instant.start
-}
-
 /// All that a node keeps about the ring and its changes. A value inside the node.
 struct RingKeeper {
     /// Who acts for an identity that is gone.
@@ -130,8 +122,9 @@ struct RingKeeper {
     /// Where the next partition to hand over is looked for, and how many in a row held nothing foreign.
     var handoverCursor = 0
     var cleanCount = 0
-    /// Of a node that has left: whether the others know.
-    var farewell: Farewell?
+    /// When a node that has handed over everything says so again, and when one that is banned ends.
+    var farewellAt = Instant.start
+    var endAt: Instant?
 
     /// What the disk remembers.
     init(document: ByteBuffer?, ring: Ring) throws(RingDocumentError) {

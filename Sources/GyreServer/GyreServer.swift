@@ -193,9 +193,7 @@ extension GyreServer {
         let me = try MemberRecord(
             node: directory.identity.node, name: options.name, address: options.advertise ?? listen, zone: options.zone,
             weight: options.weight, softwareVersion: gyreVersion,
-            labels: directory.identity.replaces.map {
-                [MemberLabel(name: MemberRecord.replacesLabel, value: $0.description)]
-            } ?? []
+            labels: Self.labels(of: directory, options)
         ).validated()
         let recovered = directory.engine.recovered
         let known = recovered.members.flatMap(MembersDocument.decoded)
@@ -211,6 +209,15 @@ extension GyreServer {
             node: node, identity: identity, limits: limits, clock: clock,
             random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, ended: ended, log: log,
             submit: { requests in storage.submit(requests) == .queued })
+    }
+
+    private static func labels(of directory: DataDirectory, _ options: ServerOptions) -> [MemberLabel] {
+        var labels: [MemberLabel] = []
+        if let old = directory.identity.replaces {
+            labels.append(MemberLabel(name: MemberRecord.replacesLabel, value: old.description))
+        }
+        if options.isHeld { labels.append(MemberLabel(name: MemberRecord.holdLabel, value: "yes")) }
+        return labels
     }
 
     private static func explanation(_ error: any Error, _ address: PeerAddress) -> String {

@@ -45,7 +45,8 @@ package struct ServerOptions: Sendable {
     package var writes = 2
     /// When a write counts as durable.
     package var durability = DurabilityOption.always
-    /// About how often each partition is compared with each other owner; nil for no trees and no comparisons at all.
+    /// About how often each partition is compared with each other owner; nil for none but those that a
+    /// change of the ring or an operator wants.
     package var antiEntropyInterval: TimeSpan? = .seconds(600)
     /// How long one pass of reading everything through takes.
     package var scrubPeriod = TimeSpan.seconds(24 * 3_600)
@@ -53,6 +54,8 @@ package struct ServerOptions: Sendable {
     package var hintBytesMax: UInt64 = 1 << 30
     /// Whether a healthy node stands in for an owner that cannot be reached.
     package var isSloppy = true
+    /// Whether it waits for an operator before it takes a share of the ring of a cluster that is there.
+    package var isHeld = false
     /// Largest value a client may put, in bytes.
     package var valueBytesMax = 8 << 20
 
@@ -113,7 +116,8 @@ package struct ServerOptions: Sendable {
         options.partitionCount = self.partitionCount
         options.valueBytesMax = self.valueBytesMax
         options.isSloppy = self.isSloppy
-        options.trees.isOn = self.antiEntropyInterval != nil
+        options.exchange.hasRounds = self.antiEntropyInterval != nil
+        options.membership.formsCluster = !self.isHeld
         options.trees.scrubPeriod = self.scrubPeriod
         if let interval = self.antiEntropyInterval { options.exchange.interval = interval }
         do { try options.validate() } catch { throw .invalidOption("invalid settings: \(error)") }

@@ -165,6 +165,21 @@ struct Oracle: Sendable {
         }
     }
 
+    /// INV 10 while members change: a hint is dropped only when some other disk of the cluster has all that it says.
+    mutating func checkDropIsKept(
+        at node: Int, target: NodeID, name: ObjectName, others: [Siblings]
+    ) throws(Violation) {
+        guard let place = self.place(name, target) else { return }
+        let hint = self.twin(node, place)
+        for record in others {
+            let held = try self.keys[place.key].verify(record, where: "a disk")
+            if hint.seen.subtracting(self.keys[place.key].forgotten).subtracting(held.seen).isEmpty { return }
+        }
+        guard !hint.seen.subtracting(self.keys[place.key].forgotten).isEmpty else { return }
+        throw Violation(
+            "INV 10", "node \(node) drops a hint about \(self.keys[place.key].text) that no other disk has all of")
+    }
+
     /// INV 9: what is removed at `node` is on the disk of each of the `receivers`.
     mutating func checkRemoval(
         at node: Int, name: ObjectName, receivers: [(node: Int, record: Siblings)]

@@ -123,6 +123,16 @@ enum ScenarioStep: Sendable {
     case events
     /// Heal everything and check every promise.
     case converge
+    /// A machine that was never started joins; or is started to wait for a place.
+    case join(Int, isHeld: Bool)
+    /// An operator asks a node that another one, or itself, leaves.
+    case leave(Int, via: Int)
+    /// An operator asks a node to ban one that is dead.
+    case remove(Int, via: Int)
+    /// An operator gives the place of one node to another.
+    case replace(Int, with: Int)
+    /// Who owns ranges, as a node sees it.
+    case ring(at: Int)
 
     /// The key or the keys that the step speaks of.
     var keys: [String] {
@@ -130,7 +140,8 @@ enum ScenarioStep: Sendable {
         case .write(let write): write.key.contains("#") ? (1...write.times).map { write.key($0) } : [write.key]
         case .get(let key, _, _, _, _), .rot(let key, _), .lose(let key, _), .held(let key): [key]
         case .equal(let key): key.map { [$0] } ?? []
-        case .kill, .start, .cut, .mend, .wipe, .run, .hints, .repair, .progress, .trees, .counter, .events, .converge:
+        case .kill, .start, .cut, .mend, .wipe, .run, .hints, .repair, .progress, .trees, .counter, .events, .converge,
+            .join, .leave, .remove, .replace, .ring:
             []
         }
     }

@@ -66,8 +66,15 @@ private struct ScenarioHead {
         for word in words.dropFirst() {
             let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
             if parts.count == 1 {
-                guard !self.nodes.contains(word) else { throw ScenarioError(line, "two nodes are called \(word)") }
-                self.nodes.append(word)
+                // A plus sign says that the machine is not started yet; such ones come last.
+                let isSpare = word.hasPrefix("+")
+                let name = isSpare ? String(word.dropFirst()) : word
+                guard !self.nodes.contains(name) else { throw ScenarioError(line, "two nodes are called \(name)") }
+                guard isSpare || self.plan.spareCount == 0 else {
+                    throw ScenarioError(line, "\(name) comes behind machines with a plus sign")
+                }
+                self.nodes.append(name)
+                if isSpare { self.plan.spareCount += 1 }
             } else {
                 try self.set(parts[0], parts[1], line)
             }
@@ -76,7 +83,8 @@ private struct ScenarioHead {
         guard range.contains(self.nodes.count) else {
             throw ScenarioError(line, "\(range.lowerBound) to \(range.upperBound) nodes, not \(self.nodes.count)")
         }
-        self.plan.nodeCount = self.nodes.count
+        self.plan.nodeCount = self.nodes.count - self.plan.spareCount
+        guard self.plan.nodeCount > 0 else { throw ScenarioError(line, "one node at least has no plus sign") }
         guard (1...7).contains(self.plan.replicas), (1...self.plan.replicas).contains(self.plan.reads),
             (1...self.plan.replicas).contains(self.plan.writes)
         else { throw ScenarioError(line, "n must be 1 to 7, r and w 1 to n") }
@@ -154,6 +162,11 @@ private struct ScenarioWords {
         case "counter": return .counter(name: try self.word("a counter"), node: try self.node(after: "at"))
         case "events": return .events
         case "converge": return .converge
+        case "join": return .join(try self.node(), isHeld: self.takes("held"))
+        case "leave": return .leave(try self.node(), via: try self.node(after: "via"))
+        case "remove": return .remove(try self.node(), via: try self.node(after: "via"))
+        case "replace": return .replace(try self.node(), with: try self.node(after: "with"))
+        case "ring": return .ring(at: try self.node(after: "at"))
         default: throw self.wrong("'\(verb)' is no verb; docs/internals/simulator.md lists them")
         }
     }

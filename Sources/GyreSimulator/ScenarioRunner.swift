@@ -105,7 +105,8 @@ struct ScenarioStage {
 
     init(_ scenario: Scenario) {
         self.scenario = scenario
-        guard let options = try? SimulationOptions(seed: scenario.seed, nodes: scenario.nodes.count, faults: []) else {
+        guard let options = try? SimulationOptions(seed: scenario.seed, nodes: scenario.plan.nodeCount, faults: [])
+        else {
             preconditionFailure("a scenario of \(scenario.nodes.count) nodes was let in")
         }
         self.world = SimWorld(
@@ -150,7 +151,12 @@ struct ScenarioStage {
         case .converge:
             try self.world.converge()
             return "all owners are equal, nothing acknowledged is lost"
-        case .hints, .held, .equal, .trees, .counter, .events: return self.look(step)
+        case .join(let node, let isHeld): return try self.join(node, isHeld: isHeld)
+        case .leave(let node, let asked):
+            return try self.operate(.leave(self.world.nodes[node].id, isForced: false), at: asked)
+        case .remove(let node, let asked): return try self.remove(node, at: asked)
+        case .replace(let old, let new): return try self.replace(old, with: new)
+        case .hints, .held, .equal, .trees, .counter, .events, .ring: return self.look(step)
         }
         return nil
     }
@@ -181,7 +187,7 @@ struct ScenarioStage {
     // MARK: - Clients
 
     /// Asks once and waits for the answer; nil when none comes.
-    private func answer(
+    func answer(
         _ request: ClientRequest, kind: ClientOperation.Kind, key: Int, node: Int
     ) throws(Violation) -> ClientResponse? {
         let world = self.world

@@ -2,6 +2,7 @@ import GyreBase
 import GyreCausality
 import GyreMessages
 import GyreNode
+import GyreRing
 import GyreStorage
 import NIOCore
 
@@ -25,7 +26,8 @@ enum ScenarioText {
             let missing = silent.isEmpty ? "" : ", \(silent.count) silent"
             return "compared \(counts.compared) of \(counts.planned), differed \(counts.keysDiffering), "
                 + "repaired \(counts.keysRepaired), failed \(counts.failed)\(missing)\(isOver ? ", over" : "")"
-        case .status, .location, .explained, .buckets, .ring: return "an answer of another kind"
+        case .ring(let report): return "under way since version \(report.state.version)"
+        case .status, .location, .explained, .buckets: return "an answer of another kind"
         case nil: return "no answer" + (isWrite ? "; it may have happened" : "")
         }
     }
@@ -88,7 +90,9 @@ extension ScenarioStage {
             guard let life = machines[node].life else { return "down" }
             return life.node.counters.named.first { $0.name == name }.map { "\($0.value)" } ?? "no such counter"
         case .events: return self.events()
-        case .write, .get, .kill, .start, .cut, .mend, .wipe, .rot, .lose, .run, .repair, .progress, .converge:
+        case .ring(let node): return self.ring(at: node)
+        case .write, .get, .kill, .start, .cut, .mend, .wipe, .rot, .lose, .run, .repair, .progress, .converge, .join,
+            .leave, .remove, .replace:
             return nil
         }
     }

@@ -63,6 +63,24 @@ extension SimWorld {
         self.hash.record(table.hash)
     }
 
+    /// The disk of node `index` goes for good: changes of buckets that no other disk knows are owed to nobody any more. A node that
+    /// leaves must have told them.
+    func loseBuckets(of index: Int, hasLeft: Bool) throws(Violation) {
+        for (name, version) in self.acknowledgedBuckets.sorted(by: { $0.key < $1.key }) {
+            var isKnown = false
+            for other in self.members where other.index != index {
+                let table = try self.durableBuckets(other.index)
+                if let record = table[name], record.version >= version { isKnown = true }
+            }
+            if isKnown { continue }
+            if hasLeft {
+                throw Violation(
+                    "INV 12", "node \(index) left and took a change of bucket \(String(buffer: name.bytes)) along")
+            }
+            self.acknowledgedBuckets[name] = nil
+        }
+    }
+
     private var bucketsAreEqual: Bool {
         self.members.allSatisfy { machine in
             machine.life != nil && machine.life?.node.bucketTable.hash == self.witness?.life?.node.bucketTable.hash

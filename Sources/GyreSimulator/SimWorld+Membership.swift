@@ -80,9 +80,8 @@ extension SimWorld {
     }
 
     private func bury(_ machine: SimNode) throws(Violation) {
-        let role = machine.role
+        try self.loseBuckets(of: machine.index, hasLeft: false)
         try self.loseDisk(of: machine.index)
-        assert(role == .member, "a machine that is no member dies")
         machine.role = .gone
     }
 
@@ -127,7 +126,12 @@ extension SimWorld {
         case .takePlace(let index, let old, let isDead):
             let newcomer = self.nodes[index]
             guard let me = newcomer.life?.node.membership.me else { return [] }
-            if me.placeTaken == nil { return [.takePlace(newcomer.id, of: old)] }
+            let isOwner = newcomer.life?.node.ringState.base.contains { $0.node == newcomer.id } ?? false
+            if me.placeTaken == nil, !isOwner {
+                let isThere = newcomer.life?.node.ringState.base.contains { $0.node == old } ?? false
+                // Where the place is gone, the newcomer gets one of its own.
+                return [isThere ? .takePlace(newcomer.id, of: old) : .join(newcomer.id)]
+            }
             return [isDead ? .remove(old, isForced: true) : .leave(old, isForced: true)]
         }
     }
@@ -136,8 +140,11 @@ extension SimWorld {
         switch wish {
         case .leave(let index): self.nodes[index].role == .gone
         case .remove(let node): self.isBannedEverywhere(node)
-        case .takePlace(_, let old, let isDead):
-            isDead ? self.isBannedEverywhere(old) : !self.nodes.contains { $0.id == old && $0.role != .gone }
+        case .takePlace(let index, let old, let isDead):
+            self.nodes[index].role == .gone
+                || self.witness?.life?.node.ringState.base.contains { $0.node == self.nodes[index].id } == true
+                    && (isDead
+                        ? self.isBannedEverywhere(old) : !self.nodes.contains { $0.id == old && $0.role != .gone })
         }
     }
 
@@ -152,6 +159,7 @@ extension SimWorld {
         machine.role = .gone
         self.mark(.left)
         try self.stop(index, losingPower: false)
+        try self.loseBuckets(of: index, hasLeft: true)
         for key in self.workload.names.indices {
             let name = self.workload.names[key]
             let known = machine.disk.knowledge(name)
@@ -188,7 +196,8 @@ extension SimWorld {
                 throw Violation("INV 9", "node \(index) removes what nobody else owns")
             }
             try self.oracle.checkRemoval(
-                at: index, name: object.name, receivers: receivers.map { ($0, self.nodes[$0].disk.siblings(object.name)) })
+                at: index, name: object.name,
+                receivers: receivers.map { ($0, self.nodes[$0].disk.siblings(object.name)) })
         }
     }
 }

@@ -303,9 +303,15 @@ final class SimWorld {
             let isOwner = self.allOwners(of: name, at: index).contains { self.nodes[$0].id == target }
             let receivers =
                 isOwner ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
-            try self.oracle.checkDrop(
-                at: index, target: target, name: name,
-                receivers: receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.siblings(name)) })
+            let disks = receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.siblings(name)) }
+            if self.plan.spareCount > 0 {
+                // Who owned it when it went out need not be who owns it now; owners of before hand it over.
+                let others = self.nodes.indices.filter { $0 != index && self.nodes[$0].role == .member }
+                try self.oracle.checkDropIsKept(
+                    at: index, target: target, name: name, others: others.map { self.nodes[$0].disk.siblings(name) })
+            } else {
+                try self.oracle.checkDrop(at: index, target: target, name: name, receivers: disks)
+            }
         default: break
         }
     }

@@ -90,7 +90,7 @@ extension SimWorld {
                 + (machine.life.map {
                     "\(hexadecimal($0.node.ring.hash)) \($0.node.membership.me.state) version \($0.node.ringState.version)"
                         + " of \($0.node.ringState.base.count) next \($0.node.ringState.next?.count ?? 0)"
-                        + " marks \($0.node.ringState.marks.map(\.stage.rawValue))"
+                        + " marks \($0.node.ringState.marks.map(\.stage.rawValue)) labels \($0.node.membership.me.labels.map(\.name))"
                 } ?? "down")
         }
         throw Violation("INV 8", "no agreement \(when): \(rings), wishes \(self.wishes)")
@@ -156,7 +156,9 @@ extension SimWorld {
         var owners = self.owners(of: name, at: index)
         guard let other = self.nodes[index].life?.node.otherRing else { return owners }
         for node in other.owners(of: other.partition(of: name.token)) {
-            if let place = self.nodes.firstIndex(where: { $0.id == node }), !owners.contains(place) { owners.append(place) }
+            if let place = self.nodes.firstIndex(where: { $0.id == node }), !owners.contains(place) {
+                owners.append(place)
+            }
         }
         return owners
     }

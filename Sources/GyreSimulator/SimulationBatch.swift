@@ -1,3 +1,5 @@
+package import GyreNode
+
 /// What came of several runs, whatever order they ended in. Pure value; not shared between threads.
 ///
 /// Runs share nothing, so a caller spreads seeds over as many threads as it has cores and adds the results up here.
@@ -13,6 +15,11 @@ package struct SimulationBatch: Sendable {
     /// How often each mark was met.
     package private(set) var marks: [CoverageMark: UInt64] = [:]
 
+    /// How often each point of a change of the ring was passed, and in how many runs a node ended there.
+    package private(set) var steps: [RingStep: UInt64] = [:]
+    /// See `steps`.
+    package private(set) var stepsCrashed: [RingStep: UInt64] = [:]
+
     /// Of no runs.
     package init() {}
 
@@ -27,6 +34,8 @@ package struct SimulationBatch: Sendable {
         self.events += result.events
         self.virtualSeconds += result.virtualSeconds
         for (mark, count) in result.marks { self.marks[mark, default: 0] += count }
+        for (step, count) in result.steps { self.steps[step, default: 0] += count }
+        for step in result.stepsCrashed { self.stepsCrashed[step, default: 0] += 1 }
     }
 
     /// Adds another batch.
@@ -36,6 +45,15 @@ package struct SimulationBatch: Sendable {
         self.events += other.events
         self.virtualSeconds += other.virtualSeconds
         for (mark, count) in other.marks { self.marks[mark, default: 0] += count }
+        for (step, count) in other.steps { self.steps[step, default: 0] += count }
+        for (step, count) in other.stepsCrashed { self.stepsCrashed[step, default: 0] += count }
+    }
+
+    /// Points of a change of the ring that no run passed, and points at which no node ended.
+    package var unmetSteps: [String] { RingStep.allCases.filter { self.steps[$0] == nil }.map(\.rawValue) }
+    /// See `unmetSteps`.
+    package var uncrashedSteps: [String] {
+        RingStep.allCases.filter { self.stepsCrashed[$0] == nil }.map(\.rawValue)
     }
 
     /// Rare things that no run met, in the order of their names: holes in what was tested.

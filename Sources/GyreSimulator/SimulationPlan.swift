@@ -69,7 +69,7 @@ struct SimulationPlan: Sendable {
             self.writes = self.replicas / 2 + 1
         }
         self.partitionCount = 8 << Int(random.below(4))
-        self.faults = FaultClass.implemented.filter { random.chance(3, in: 4) && options.faults.contains($0) }
+        self.faults = FaultClass.ofMachines.filter { random.chance(3, in: 4) && options.faults.contains($0) }
         if self.faults.contains(.network) { self.drawLinks(&random) }
         self.faultInterval = .milliseconds(random.within(1_000...8_000))
         self.syncMost = .microseconds([500, 4_000, 20_000][Int(random.below(3))])
@@ -83,18 +83,20 @@ struct SimulationPlan: Sendable {
         if random.chance(1, in: 6) { self.hintBytesMax = 400 }
         self.exchangeInterval = .seconds([5, 15, 30][Int(random.below(3))])
         if options.plantedBug == .readBeforeSync { self.sharpen() }
-        if self.faults.contains(.membership) { self.drawMembership(options, &random) }
+        // Drawn last, so that runs without it are what they were.
+        if options.faults.contains(.membership), random.chance(3, in: 4) { self.drawMembership(options, &random) }
     }
 
     /// A cluster that can lose a node, machines that may join, and points at which nodes end.
     private mutating func drawMembership(_ options: SimulationOptions, _ random: inout SeededRandom) {
+        self.faults.append(.membership)
         if options.nodes == nil { self.nodeCount = max(3, min(5, self.nodeCount)) }
         self.replicas = min(self.replicas, 3)
         self.reads = min(self.reads, self.replicas)
         self.writes = min(self.writes, self.replicas)
         self.spareCount = 2 + Int(random.below(4))
         let steps = RingStep.allCases.shuffled(using: &random)
-        self.armedSteps = Array(steps.prefix(Int(random.below(7))))
+        self.armedSteps = Array(steps.prefix(random.chance(1, in: 4) ? steps.count : Int(random.below(7))))
     }
 
     /// Exchanges and hints mend within seconds what this mistake leaves, so it takes slow disks, few keys and many power cuts to see.
@@ -117,7 +119,8 @@ struct SimulationPlan: Sendable {
     /// One line for people.
     var summary: String {
         let faults = self.faults.isEmpty ? "none" : self.faults.map(\.rawValue).joined(separator: ",")
-        return "nodes=\(self.nodeCount)\(self.spareCount > 0 ? "+\(self.spareCount)" : "") n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
+        return
+            "nodes=\(self.nodeCount)\(self.spareCount > 0 ? "+\(self.spareCount)" : "") n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
             + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
     }

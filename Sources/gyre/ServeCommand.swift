@@ -43,6 +43,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "HOST:PORT of the Redis interface; not in this version.") var resp: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
     @Option(help: "A YAML file of settings.") var config: String?
+    @Flag(help: "Join a cluster that is there, but own nothing before gyre join or gyre replace says so.") var hold =
+        false
     @Flag(help: "Check the settings and exit.") var check = false
 
     func run() async throws {
@@ -65,8 +67,13 @@ struct ServeCommand: AsyncParsableCommand {
         do throws(ServerError) {
             server = try await GyreServer.start(options, log: log)
         } catch { throw Self.failure(error) }
+        // A node that has left the cluster ends by itself, and that is no failure.
+        let services = server.services.map { service in
+            ServiceGroupConfiguration.ServiceConfiguration(
+                service: service, successTerminationBehavior: .gracefullyShutdownGroup)
+        }
         let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(services: server.services, logger: Self.quiet(log)))
+            configuration: ServiceGroupConfiguration(services: services, logger: Self.quiet(log)))
         let signals = await StopSignals { await group.triggerGracefulShutdown() }
         defer { signals.cancel() }
         StandardStreams.writeLine(
@@ -122,6 +129,7 @@ struct ServeCommand: AsyncParsableCommand {
             options.durability = durability
         }
         try self.readHealing(settings, into: &options)
+        options.isHeld = self.hold
         var level = Logger.Level.info
         if let text = try settings.text(self.logLevel, "log-level") {
             guard let known = Logger.Level(rawValue: text) else {

@@ -23,7 +23,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "How much virtual time clients and faults get, such as 60s, 5m or 1h.")
     var time = "60s"
 
-    @Option(help: "all, none, or a list of network, crash, power, clock.")
+    @Option(help: "all, none, or a list of network, crash, power, clock, disk, membership.")
     var faults = "all"
 
     @Option(help: "Play one scenario from a text file instead of drawing runs from seeds.")
@@ -110,7 +110,6 @@ struct SimulateCommand: AsyncParsableCommand {
                 plantedBug: plantedBug)
         } catch let error as SimulationError {
             switch error {
-            case .notImplemented(let fault): throw ValidationError("--faults \(fault.rawValue) is not simulated yet")
             case .nodes(let value, let least, let most):
                 throw ValidationError("--nodes \(value) must be \(least) to \(most)")
             case .virtualSeconds(let value, let least, let most):
@@ -129,7 +128,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
     private func families() throws -> Set<FaultClass> {
         switch self.faults {
-        case "all": return Set(FaultClass.implemented)
+        case "all": return Set(FaultClass.allCases)
         case "none": return []
         default:
             return Set(
@@ -169,6 +168,11 @@ struct SimulateCommand: AsyncParsableCommand {
                 + "seconds, \(batch.events) events in \(tenths / 10).\(tenths % 10) s")
         if self.seeds >= 100, !batch.unmetMarks.isEmpty {
             print("never met: \(batch.unmetMarks.map(\.rawValue).joined(separator: ", "))")
+        }
+        if self.seeds >= 100, self.faults == "all" || self.faults.contains("membership") {
+            let (unmet, uncrashed) = (batch.unmetSteps, batch.uncrashedSteps)
+            print("steps of a change not passed: \(unmet.isEmpty ? "none" : unmet.joined(separator: ", "))")
+            print("steps at which no node ended: \(uncrashed.isEmpty ? "none" : uncrashed.joined(separator: ", "))")
         }
     }
 

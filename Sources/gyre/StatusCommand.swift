@@ -16,7 +16,11 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         try await self.cluster.withClient { client in
             let half = self.cluster.timeout.duration / 2
-            let summary = StatusSummary(try await client.gatherStatus(timeout: half))
+            let status = try await client.gatherStatus(timeout: half)
+            let isChanging = status.reports.contains { report in
+                report.counters.contains { $0.name == "ring_changing" && $0.value > 0 }
+            }
+            let summary = StatusSummary(status, isChanging ? try await client.ringReport() : nil)
             if self.cluster.json {
                 StandardStreams.writeLine(summary.json.line)
             } else {
@@ -36,6 +40,17 @@ struct StatusSummary {
         let report: StatusReport?
         /// What all nodes that answered keep for it.
         let backlog: Backlog
+
+        /// What moves to and from it.
+        var transfer: Transfer? { self.report.map(Transfer.init) }
+
+        /// For people: partitions left, rate and estimate.
+        var transferText: String {
+            guard let transfer = self.transfer else { return "-" }
+            if transfer.bytesPerSecond == 0 { return "\(transfer.partitionsLeft)" }
+            let left = transfer.estimateSeconds.map { ", \($0)s left" } ?? ""
+            return "\(transfer.partitionsLeft) (\(byteText(transfer.bytesPerSecond))/s\(left))"
+        }
 
         /// Whether it takes hints: it answers itself, and its peers do not believe it to be dead.
         var isUp: Bool { self.report != nil && self.state != "down" && self.state != "removed" }
@@ -63,7 +78,7 @@ struct StatusSummary {
     let rows: [Row]
     let problems: [String]
 
-    init(_ status: ClusterStatus) {
+    init(_ status: ClusterStatus, _ ring: RingReport? = nil) {
         let first = status.reports.first
         let slots = Double(first.map { UInt64($0.partitionCount) * UInt64($0.replicas) } ?? 1)
         self.rows = status.members.sorted { ($0.name, $0.node) < ($1.name, $1.node) }.map { record in
@@ -72,7 +87,7 @@ struct StatusSummary {
                 record: record, state: Self.word(record), share: Double(owned) / max(1, slots),
                 report: status.report(of: record.node), backlog: Backlog(of: record.node, in: status.reports))
         }
-        self.problems = Self.problems(self.rows, status)
+        self.problems = Self.problems(self.rows, status) + Self.blocked(status, ring)
     }
 
     /// The one word for what a node is and whether it answers.
@@ -83,6 +98,19 @@ struct StatusSummary {
         case .normal: "normal"
         case .leaving: "leaving"
         case .removed: "removed"
+        }
+    }
+
+    /// Whom a change of the ring waits for in vain, and what to do about it.
+    private static func blocked(_ status: ClusterStatus, _ ring: RingReport?) -> [String] {
+        guard let ring, ring.isChanging else { return [] }
+        let down = ring.waitsFor.filter { node in
+            status.members.first { $0.node == node }?.liveness == .dead || status.report(of: node) == nil
+        }
+        if down.isEmpty { return ["the ring is changing"] }
+        return down.map { node in
+            let name = status.members.first { $0.node == node }?.name ?? node.description
+            return "the ring cannot change before \(name) answers: start it, or gyre remove \(name)"
         }
     }
 
@@ -142,7 +170,7 @@ struct StatusSummary {
                 row.record.zone.isEmpty ? "-" : row.record.zone,
                 "\((row.share * 1_000).rounded() / 10)%", row.report.map { String($0.keys) } ?? "-",
                 row.report.map { byteText($0.diskBytes) } ?? "-", String(row.backlog.count),
-                "\(row.backlog.lagSeconds)s", "0", row.record.softwareVersion,
+                "\(row.backlog.lagSeconds)s", row.transferText, row.record.softwareVersion,
             ])
         }
         return table.lines + [self.problems.isEmpty ? "healthy" : self.problems.joined(separator: "; ")]
@@ -165,7 +193,9 @@ struct StatusSummary {
             ("disk_bytes", row.report.map { .unsigned($0.diskBytes) } ?? .null),
             ("hints_pending", .unsigned(row.backlog.count)),
             ("hint_bytes", .unsigned(row.backlog.bytes)), ("lag_s", .unsigned(row.backlog.lagSeconds)),
-            ("transfers", .integer(0)),
+            ("transfers", .unsigned(row.transfer?.partitionsLeft ?? 0)),
+            ("transfer_bytes_per_s", .unsigned(row.transfer?.bytesPerSecond ?? 0)),
+            ("transfer_estimate_s", row.transfer?.estimateSeconds.map { .unsigned($0) } ?? .null),
             ("version", .text(row.record.softwareVersion)),
             (
                 "counters",

@@ -115,7 +115,7 @@ final class TestCluster {
                     !self.silent.contains(self.ids[index])
                 else { continue }
                 self.deliver(other, .peer(self.ids[index], message))
-            case .dial, .persist: break
+            case .dial, .persist, .visit: break
             }
         }
         self.flush(index)

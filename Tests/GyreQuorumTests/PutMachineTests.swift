@@ -75,3 +75,39 @@ struct PutCase: Sendable, CustomTestStringConvertible {
         }
     }
 }
+
+@Suite struct PutsWhileTheRingChanges {
+    private static func machine(primariesNeeded: Int = 0) -> PutMachine {
+        // Places 0, 1 and 2 are the owners that reads go to; 1, 2 and 3 are the next ones.
+        let first = SlotSet(first: 3)
+        var second = SlotSet(first: 4)
+        second.remove(0)
+        return PutMachine(
+            replicas: SlotSet(first: 4), needed: 2, primariesNeeded: primariesNeeded, lists: (first, second))
+    }
+
+    @Test func wantTheirQuorumOfBothLists() {
+        var machine = Self.machine()
+        #expect(machine.onAck(0) == .pending)
+        #expect(machine.onAck(3) == .pending)
+        #expect(machine.onAck(1) == .stored(acks: 2))
+    }
+
+    @Test func areUnknownWhenOneListCannotBeReachedAnyMore() {
+        var machine = Self.machine()
+        #expect(machine.onAck(0) == .pending)
+        #expect(machine.onAck(1) == .pending)
+        #expect(machine.onFailure(2) == .pending)
+        #expect(machine.onFailure(3) == .unknown(acks: 1))
+    }
+
+    @Test func wantTheirPrimariesInBothLists() {
+        var machine = Self.machine(primariesNeeded: 2)
+        machine.onStandIn(1)
+        machine.onStandIn(2)
+        #expect(machine.onAck(0) == .pending)
+        #expect(machine.onAck(1) == .pending)
+        #expect(machine.onAck(2) == .pending)
+        #expect(machine.onAck(3) == .pending)
+    }
+}

@@ -87,7 +87,8 @@ extension RandomFrames {
         return self.pick([
             .same, .inners((0..<32).map { _ in self.number() }), .notReady,
             .leaves((0..<self.below(65)).map { _ in self.number() }), .keys(entries, isComplete: self.coin()),
-            .records(self.records()), .merged(count: self.word32()), .overloaded,
+            .records(self.records()), .merged(count: self.word32()), .mergedInPart(count: self.word32()),
+            .overloaded,
         ])
     }
 

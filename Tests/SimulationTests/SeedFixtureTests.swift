@@ -15,8 +15,8 @@ struct SeedFixture: Sendable, CustomTestStringConvertible {
             let words = line.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: true).map(String.init)
             let seed = try #require(words.first.flatMap { UInt64($0) }, "no seed in: \(line)")
             try #require(words.count == 5, "five columns expected in: \(line)")
-            let all = FaultClass.implemented
-            let faults = words[3] == "all" ? all : all.filter { words[3].contains($0.rawValue) }
+            let all = FaultClass.allCases
+            let faults = words[3] == "all" ? FaultClass.ofMachines : all.filter { words[3].contains($0.rawValue) }
             let options = try SimulationOptions(
                 seed: seed, nodes: Int(words[2]), virtualSeconds: try #require(Int(words[1])), faults: Set(faults))
             return SeedFixture(options: options, testDescription: "seed \(seed): \(words[4])")

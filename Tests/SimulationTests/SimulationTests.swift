@@ -2,7 +2,7 @@ import GyreBase
 import GyreSimulator
 import Testing
 
-private let everyFault = Set(FaultClass.implemented)
+private let everyFault = Set(FaultClass.ofMachines)
 
 @Suite struct Runs {
     @Test(arguments: UInt64(0)..<4)
@@ -27,7 +27,7 @@ private let everyFault = Set(FaultClass.implemented)
         #expect(result.violation == nil, "seed \(seed): \(result.plan)")
     }
 
-    @Test(arguments: FaultClass.implemented, UInt64(100)..<102)
+    @Test(arguments: FaultClass.allCases, UInt64(100)..<102)
     func keepEveryPromiseUnderOneFault(fault: FaultClass, seed: UInt64) throws {
         let result = Simulation.run(try SimulationOptions(seed: seed, virtualSeconds: 10, faults: [fault]))
         #expect(result.violation == nil, "seed \(seed), \(fault.rawValue): \(result.plan)")
@@ -46,9 +46,6 @@ private let everyFault = Set(FaultClass.implemented)
     }
 
     @Test func areRefusedWithAReasonWhenTheyCannotBeStarted() {
-        #expect(throws: SimulationError.notImplemented(.membership)) {
-            try SimulationOptions(seed: 0, faults: [.network, .membership])
-        }
         #expect(throws: SimulationError.nodes(8, least: 1, most: 7)) {
             try SimulationOptions(seed: 0, nodes: 8, faults: [])
         }
