@@ -1,5 +1,6 @@
 import GyreBase
 import GyreClient
+import GyreReports
 import Histogram
 
 /// What one kind of operation did: latencies and errors. Confined to the loop of the bench.
