@@ -20,7 +20,6 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
@@ -84,7 +83,8 @@ let package = Package(
             "GyreServer",
             [
                 "GyreBase", "GyreCausality", "GyreRing", "GyreMembership", "GyreMessages", "GyreStorage", "GyreQuorum",
-                "GyreNode", "GyreWire", "GyreLevelDB", nioCore, nioPosix, nioLocks, logging, metrics, lifecycle,
+                "GyreNode", "GyreWire", "GyreLevelDB", "GyreMetrics", nioCore, nioPosix, nioLocks, logging, coreMetrics,
+                lifecycle,
             ]
         ),
         room(
@@ -102,8 +102,10 @@ let package = Package(
         room(
             "GyreHTTP",
             [
-                "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient", "GyreReports",
-                "GyreMetrics", httpServer, httpTypes, httpParts, nioHTTP1, nioCore, nioPosix, logging, lifecycle,
+                "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
+                "GyreReports",
+                "GyreMetrics", "GyreRing", httpServer, httpTypes, httpParts, coreMetrics, nioHTTP1, nioCore, nioPosix,
+                logging, lifecycle,
             ]
         ),
         room(
@@ -118,7 +120,7 @@ let package = Package(
             dependencies: [
                 "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
                 "GyreReports", "GyreMetrics", "GyreHTTP", "GyreSimulator",
-                arguments, configuration, histogram, lifecycle, logging, metrics, nioCore, nioPosix,
+                arguments, configuration, histogram, lifecycle, logging, coreMetrics, nioCore, nioPosix,
             ],
             swiftSettings: settings
         ),
@@ -190,6 +192,13 @@ let package = Package(
             ],
             path: "Tests/Torture",
             swiftSettings: settings
+        ),
+        tests(
+            "GyreHTTPTests",
+            [
+                "GyreBase", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP", nioCore,
+                coreMetrics, logging,
+            ]
         ),
         tests("CommandTests", []),
         tests("TidyTests", []),

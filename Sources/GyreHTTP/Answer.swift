@@ -50,7 +50,7 @@ struct Answer: Sendable {
 /// Why a request is not served: a status, and the same document that `gyre --json` prints for a failure.
 struct Refusal: Error {
     /// What goes out.
-    let answer: Answer
+    var answer: Answer
 
     /// A request that makes no sense, or what it is about is not there.
     init(_ status: HTTPResponse.Status, _ word: String, _ message: String, try hint: String = "") {

@@ -113,7 +113,8 @@ struct ObjectAnswer {
         if let date = HTTPDate.text(milliseconds: version.time.wall.milliseconds) { fields[.lastModified] = date }
         for field in version.metadata.fields {
             let value = String(buffer: field.value)
-            guard self.isFieldValue(value), let name = HTTPField.Name("X-Riak-Meta-" + String(buffer: field.name)) else {
+            guard self.isFieldValue(value), let name = HTTPField.Name("X-Riak-Meta-" + String(buffer: field.name))
+            else {
                 continue
             }
             fields.append(HTTPField(name: name, value: value))

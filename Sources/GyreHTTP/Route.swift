@@ -1,5 +1,6 @@
 import GyreBase
 import GyreMessages
+import HTTPTypes
 import NIOCore
 
 /// What a path names. Pure value.

@@ -6,7 +6,9 @@ package enum MetricCatalogue {
     /// Upper bounds of latencies, in seconds: powers of two of a microsecond, 64 µs to 16.8 s.
     package static let latencyBounds: [Double] = (6...24).map { Double(UInt64(1) << UInt64($0)) / 1e6 }
     /// Upper bounds of sizes, in bytes: powers of four, 16 B to 16 MiB.
-    package static let sizeBounds: [Double] = stride(from: 4, through: 24, by: 2).map { Double(UInt64(1) << UInt64($0)) }
+    package static let sizeBounds: [Double] = stride(from: 4, through: 24, by: 2).map {
+        Double(UInt64(1) << UInt64($0))
+    }
     /// Upper bounds of counts: powers of two, 1 to 1,024.
     package static let countBounds: [Double] = (0...10).map { Double(UInt64(1) << UInt64($0)) }
 
@@ -24,8 +26,8 @@ package enum MetricCatalogue {
     }
 
     /// A gauge.
-    private static func gauge(_ name: String, _ unit: String, _ labels: [String] = [], _ help: String) -> MetricFamily {
-        MetricFamily("gyre_\(name)", .gauge, unit: unit, labels: labels, help)
+    private static func gauge(_ name: String, _ unit: String, by label: String? = nil, _ help: String) -> MetricFamily {
+        MetricFamily("gyre_\(name)", .gauge, unit: unit, labels: label.map { [$0] } ?? [], help)
     }
 
     private static let requests: [MetricFamily] = [
@@ -44,7 +46,8 @@ package enum MetricCatalogue {
         counter("writes_stored", "writes", "Puts and deletes coordinated here that reached W disks."),
         counter("writes_unknown", "writes", "Quorum shortfalls: writes that fewer than W nodes took."),
         counter("reads_answered", "reads", "Gets coordinated here that reached R replicas."),
-        counter("unavailable", "requests", "Quorum shortfalls: requests refused because too few replicas could be reached."),
+        counter(
+            "unavailable", "requests", "Quorum shortfalls: requests refused because too few replicas could be reached."),
         counter("timeouts", "requests", "Requests whose deadline passed."),
         counter("overloaded", "requests", "Requests refused because a limit of this node was reached."),
         counter("forwards", "requests", "Requests handed to an owner of their key."),
@@ -61,7 +64,8 @@ package enum MetricCatalogue {
         MetricFamily(
             "gyre_storage_commit_writes", .histogram, unit: "writes", bounds: countBounds,
             "Writes that shared one group commit."),
-        counter("storage_stalls", "commits", "Group commits that took 100 ms or longer: LevelDB or the disk held them up."),
+        counter(
+            "storage_stalls", "commits", "Group commits that took 100 ms or longer: LevelDB or the disk held them up."),
         counter("storage_batches", "batches", "Batches of requests handed to the disk threads."),
         counter("storage_requests", "requests", "Requests handed to the disk threads."),
         counter("corrupt_records", "records", "Corrupt records found on this disk."),
@@ -69,13 +73,20 @@ package enum MetricCatalogue {
         counter("versions_collected", "objects", "Objects whose expired versions were removed."),
         counter("objects_scanned", "objects", "Objects read by scans of the store."),
         counter("bloom_checks", "questions", "Questions asked of Bloom filters."),
-        counter("bloom_negatives", "questions", "Questions that a Bloom filter answered with no, each a block not read."),
-        counter("bloom_false_positives", "questions", "Questions answered with maybe for keys that were not there, estimated."),
-        gauge("leveldb_level_files", "files", ["level"], "Tables of one level of LevelDB."),
-        gauge("leveldb_level_bytes", "bytes", ["level"], "Bytes of one level of LevelDB, to the MiB."),
-        gauge("leveldb_compaction_seconds", "seconds", ["level"], "Time spent on compactions into one level since the start."),
-        gauge("leveldb_compaction_read_bytes", "bytes", ["level"], "Bytes that compactions into one level read, to the MiB."),
-        gauge("leveldb_compaction_written_bytes", "bytes", ["level"], "Bytes that they wrote, to the MiB."),
+        counter(
+            "bloom_negatives", "questions", "Questions that a Bloom filter answered with no, each a block not read."),
+        counter(
+            "bloom_false_positives", "questions",
+            "Questions answered with maybe for keys that were not there, estimated."),
+        gauge("leveldb_level_files", "files", by: "level", "Tables of one level of LevelDB."),
+        gauge("leveldb_level_bytes", "bytes", by: "level", "Bytes of one level of LevelDB, to the MiB."),
+        gauge(
+            "leveldb_compaction_seconds", "seconds", by: "level",
+            "Time spent on compactions into one level since the start."),
+        gauge(
+            "leveldb_compaction_read_bytes", "bytes", by: "level",
+            "Bytes that compactions into one level read, to the MiB."),
+        gauge("leveldb_compaction_written_bytes", "bytes", by: "level", "Bytes that they wrote, to the MiB."),
         gauge("keys", "keys", "Keys with a value that this node holds."),
         gauge("disk_bytes", "bytes", "Bytes of all files of the store."),
     ]
@@ -84,20 +95,21 @@ package enum MetricCatalogue {
         MetricFamily(
             "gyre_peer_messages_total", .counter, unit: "messages", labels: ["kind", "direction"],
             "Messages between nodes, by kind (gossip, data, exchange, other) and direction (in, out)."),
-        counter("peer_messages_dropped", "messages", "Messages to peers dropped: no connection, or too much waited on it."),
+        counter(
+            "peer_messages_dropped", "messages", "Messages to peers dropped: no connection, or too much waited on it."),
         counter("malformed_messages", "messages", "Messages of peers that made no sense."),
         counter("replica_writes", "writes", "Writes of other coordinators made durable here."),
         counter("replica_reads", "reads", "Reads of other coordinators answered here."),
         counter("dials_failed", "dials", "Dials of peers that led to no connection."),
-        gauge("members", "nodes", ["state"], "Members by state, as this node sees them."),
+        gauge("members", "nodes", by: "state", "Members by state, as this node sees them."),
         gauge("ring_epoch", "changes", "Changes of the ring that this node has seen."),
     ]
 
     private static let healing: [MetricFamily] = [
-        gauge("hints_pending", "hints", ["target"], "Hints kept here for one node."),
-        gauge("hint_bytes", "bytes", ["target"], "Bytes of hints kept here for one node."),
+        gauge("hints_pending", "hints", by: "target", "Hints kept here for one node."),
+        gauge("hint_bytes", "bytes", by: "target", "Bytes of hints kept here for one node."),
         gauge(
-            "replication_lag_seconds", "seconds", ["target"],
+            "replication_lag_seconds", "seconds", by: "target",
             "Age of the oldest write kept here that one node does not have yet."),
         counter("hints_kept", "hints", "Hints made durable here."),
         counter("hints_delivered", "hints", "Hints that their owner has on its own disk and that are gone here."),
@@ -125,10 +137,12 @@ package enum MetricCatalogue {
     ]
 
     private static let process: [MetricFamily] = [
-        gauge("event_loop_delay_seconds", "seconds", "The longest wait of a due timer for the node's loop in the last second."),
+        gauge(
+            "event_loop_delay_seconds", "seconds",
+            "The longest wait of a due timer for the node's loop in the last second."),
         gauge("memory_resident_bytes", "bytes", "Memory of the process that is in use."),
         gauge("start_time_seconds", "seconds", "When the process started, since 1970."),
-        gauge("build_info", "", ["version"], "Always 1; the label is the version of Gyre."),
+        gauge("build_info", "", by: "version", "Always 1; the label is the version of Gyre."),
     ]
 
     private static let http: [MetricFamily] = [

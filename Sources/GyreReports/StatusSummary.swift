@@ -49,10 +49,15 @@ package struct StatusSummary: Sendable {
     package let rows: [Row]
     /// What an operator should look at, a sentence each; empty when all is well.
     package let problems: [String]
+    /// The first report, for what is the same on all nodes; nil when none answered.
+    private let first: StatusReport?
+    private let agreesOnRing: Bool
 
     /// Looks at what every node said.
     package init(_ status: ClusterStatus) {
         let first = status.reports.first
+        self.first = first
+        self.agreesOnRing = status.agreesOnRing
         let slots = Double(first.map { UInt64($0.partitionCount) * UInt64($0.replicas) } ?? 1)
         self.rows = status.members.sorted { ($0.name, $0.node) < ($1.name, $1.node) }.map { record in
             let owned = first?.members.first { $0.record.node == record.node }?.ownedSlots ?? 0
@@ -122,6 +127,15 @@ package struct StatusSummary: Sendable {
         .object([
             ("healthy", .bool(self.problems.isEmpty)), ("problems", .list(self.problems.map(JSONText.text))),
             ("nodes", .list(self.rows.map(Self.json))),
+            ("cluster", self.first.map { .text($0.cluster) } ?? .null), ("ring", self.ring),
+        ])
+    }
+
+    private var ring: JSONText {
+        guard let first = self.first else { return .null }
+        return .object([
+            ("partitions", .unsigned(UInt64(first.partitionCount))), ("replicas", .unsigned(UInt64(first.replicas))),
+            ("hash", .text(hexadecimal(first.ringHash))), ("agreed", .bool(self.agreesOnRing)),
         ])
     }
 
