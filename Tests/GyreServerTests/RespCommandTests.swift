@@ -37,7 +37,7 @@ extension TestServer {
     }
 }
 
-@Suite("A Redis client")
+@Suite("A Redis client", .serialized)
 struct RespCommandTests {
     @Test("gets and sets")
     func strings() async throws {

@@ -111,7 +111,11 @@ final class RespSocket {
         } catch Failure.closed { return true }
     }
 
-    private func byte() throws -> UInt8 { try self.bytes(1)[0] }
+    private func byte() throws -> UInt8 {
+        try self.fill(1)
+        self.place += 1
+        return self.buffer[self.place - 1]
+    }
 
     private func line() throws -> String {
         var line: [UInt8] = []
@@ -126,19 +130,24 @@ final class RespSocket {
 
     private func number() throws -> Int64 { Int64(try self.line()) ?? 0 }
 
-    private func bytes(_ count: Int) throws -> [UInt8] {
+    private func bytes(_ count: Int) throws -> ArraySlice<UInt8> {
+        try self.fill(count)
+        self.place += count
+        return self.buffer[self.place - count..<self.place]
+    }
+
+    /// Waits until `count` bytes are there.
+    private func fill(_ count: Int) throws {
         while self.buffer.count - self.place < count {
             if self.place > 0 {
                 self.buffer.removeFirst(self.place)
                 self.place = 0
             }
-            var chunk = [UInt8](repeating: 0, count: 64 << 10)
+            var chunk = [UInt8](repeating: 0, count: 256 << 10)
             let got = chunk.withUnsafeMutableBytes { recv(self.descriptor, $0.baseAddress, $0.count, 0) }
             if got == 0 || (got < 0 && errno == ECONNRESET) { throw Failure.closed }
             guard got > 0 else { throw Failure.silence }
             self.buffer += chunk[..<got]
         }
-        defer { self.place += count }
-        return Array(self.buffer[self.place..<self.place + count])
     }
 }
