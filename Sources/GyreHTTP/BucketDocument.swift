@@ -25,8 +25,8 @@ enum BucketDocument {
                     ("name", .text(String(buffer: record.name.bytes))), ("n_val", .unsigned(UInt64(report.replicas))),
                     ("r", size(properties.reads, report.reads)), ("w", size(properties.writes, report.writes)),
                     ("dw", size(properties.writes, report.writes)), ("pr", size(properties.primaryReads, 0)),
-                    ("pw", size(properties.primaryWrites, 0)), ("allow_mult", .bool(!properties.showsLatestOnly)),
-                    ("last_write_wins", .bool(properties.showsLatestOnly)), ("ttl_s", seconds),
+                    ("pw", size(properties.primaryWrites, 0)), ("allow_mult", .bool(!record.showsLatestOnly)),
+                    ("last_write_wins", .bool(record.showsLatestOnly)), ("ttl_s", seconds),
                     ("sloppy", .bool(properties.allowsFallbacks)),
                 ])
             )
@@ -105,6 +105,13 @@ enum BucketDocument {
         .reads(.standard), .writes(.standard), .primaryReads(.standard), .primaryWrites(.standard), .siblings(nil),
         .timeToLive(nil), .sloppy(nil),
     ]
+}
+
+extension BucketRecord {
+    /// Whether a get of the bucket shows one value only.
+    var showsLatestOnly: Bool {
+        (self.properties.siblings ?? .standard(of: self.name.bytes)) == .lastWriteWins
+    }
 }
 
 /// A JSON document from outside, read whole. Pure value.

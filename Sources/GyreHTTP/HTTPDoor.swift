@@ -33,7 +33,11 @@ package final class HTTPDoor: Service, Sendable {
     ) async throws(ServerError) -> HTTPDoor {
         let client: GyreClient
         do throws(GyreError) {
-            client = try GyreClient(nodes: [Self.reachable(server.listen).description])
+            var options = ClientOptions()
+            options.name = "http door"
+            options.timeout = .seconds(5)
+            options.connectTimeout = .seconds(5)
+            client = try GyreClient(nodes: [Self.reachable(server.listen).description], options: options)
         } catch { throw .invalidOption("\(error)") }
         let desk = try await server.makeDesk()
         let board = try await server.statsBoard()

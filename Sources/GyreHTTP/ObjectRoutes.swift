@@ -80,7 +80,7 @@ struct ObjectRoutes: Sendable {
         let bucket: BucketName
         do { bucket = try BucketName(request.name.bucket) } catch { throw .badRequest("\(error)") }
         guard case .buckets(let report) = try await self.ask(.bucketShow(bucket), request.timeout),
-            report.buckets.first?.properties.showsLatestOnly ?? false
+            report.buckets.first?.showsLatestOnly ?? false
         else { return .blind }
         return .overwrite
     }

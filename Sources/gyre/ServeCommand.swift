@@ -45,7 +45,8 @@ struct ServeCommand: AsyncParsableCommand {
     var sloppy: String?
     @Option(help: "HOST:PORT of the HTTP interface with the status page; port 0 takes a free one. Off unless given.")
     var http: String?
-    @Option(help: "HOST:PORT of the Redis interface; not in this version.") var resp: String?
+    @Option(help: "HOST:PORT to serve Redis clients on; port 0 takes a free one. Default: not served.") var resp:
+        String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
     @Option(help: "A YAML file of settings.") var config: String?
     @Flag(help: "Check the settings and exit.") var check = false
@@ -94,7 +95,7 @@ struct ServeCommand: AsyncParsableCommand {
         defer { signals.cancel() }
         StandardStreams.writeLine(
             "ready name=\(options.name) node=\(server.node) listen=\(server.listen)"
-                + " http=\(http?.address.description ?? "-") resp=-")
+                + " http=\(http?.address.description ?? "-") resp=\(server.resp?.description ?? "-")")
         do {
             try await group.run()
         } catch let error as ServerError {
@@ -125,12 +126,10 @@ struct ServeCommand: AsyncParsableCommand {
         guard let data = try settings.text(self.data, "data") else {
             throw CommandFailure(.usage, "a node needs a directory of its own: add --data")
         }
-        if try settings.text(self.resp, "resp") != nil {
-            throw CommandFailure(.usage, "resp is not in this version of gyre; leave it out")
-        }
         let doors = Doors(http: try settings.address(self.http, "http"))
         var options = ServerOptions(name: name, dataDirectory: data)
         options.listen = try settings.address(self.listen, "listen") ?? options.listen
+        options.resp = try settings.address(self.resp, "resp")
         options.advertise = try settings.address(self.advertise, "advertise")
         options.seeds = try settings.addresses(self.seed, "seed")
         options.cluster = try settings.text(self.cluster, "cluster") ?? options.cluster

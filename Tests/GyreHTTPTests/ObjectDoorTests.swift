@@ -138,6 +138,35 @@ struct ObjectDoorTests {
         }
     }
 
+    @Test("lists every key and every bucket with a live key once, as one document or one a page")
+    func listings() async throws {
+        try await DoorFixture.with { door in
+            let keys = (0..<300).map { "key \($0) ü" }
+            for key in keys {
+                let path = "/buckets/b/keys/" + key.replacing(" ", with: "%20").replacing("ü", with: "%C3%BC")
+                _ = try await door.ask("PUT", path, body: "v".utf8)
+            }
+            _ = try await door.ask("PUT", "/buckets/%FF/keys/%00", body: "v".utf8)
+            _ = try await door.ask("PUT", "/buckets/empty/keys/k", body: "v".utf8)
+            _ = try await door.ask("DELETE", "/buckets/empty/keys/k")
+            for form in ["true", "stream"] {
+                let text = try await door.ask("GET", "/buckets/b/keys?keys=\(form)").unchunked
+                let listed = text.split(separator: "\n").flatMap { line in
+                    line.dropFirst(9).dropLast(2).split(separator: ",").map { $0.dropFirst().dropLast() }
+                }
+                #expect(listed.map(String.init).sorted() == keys.sorted())
+            }
+            let prefixed = try await door.ask("GET", "/buckets/b/keys?keys=true&prefix=key%2029").unchunked
+            #expect(prefixed.split(separator: ",").count == 11)
+            let none = try await door.ask("GET", "/buckets/none/keys?keys=stream").unchunked
+            #expect(none == "{\"keys\":[]}\n")
+            let buckets = try await door.ask("GET", "/buckets?buckets=true&encoding=percent").unchunked
+            #expect(buckets == "{\"buckets\":[\"b\",\"%FF\"]}\n")
+            #expect(try await door.ask("GET", "/buckets/b/keys").status == 400)
+            #expect(try await door.ask("GET", "/buckets?buckets=some").status == 400)
+        }
+    }
+
     @Test("shows and sets bucket properties in Riak's words; a bucket that shows one value keeps the last")
     func properties() async throws {
         try await DoorFixture.with { door in

@@ -92,6 +92,20 @@ struct RawAnswer: Sendable {
     /// The first header of that name, in lower case.
     subscript(_ name: String) -> String? { self.fields.first { $0.name == name }?.value }
 
+    /// The text of a body that came in chunks.
+    var unchunked: String {
+        var text: [UInt8] = []
+        var rest = self.body[...]
+        while let end = rest.firstIndex(of: UInt8(ascii: "\r")),
+            let size = Int(String(decoding: rest[..<end], as: UTF8.self), radix: 16), size > 0,
+            rest.endIndex >= end + 4 + size
+        {
+            text += rest[(end + 2)..<(end + 2 + size)]
+            rest = rest[(end + 4 + size)...]
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// The body as text.
     var text: String { String(decoding: self.body, as: UTF8.self) }
 }
