@@ -152,6 +152,8 @@ package enum ClientRequest: Hashable, Sendable {
     indirect case bucketSet(BucketName, [BucketChange])
     /// What an operator asks of the ring.
     case ring(RingRequest)
+    /// A part of the keys of a bucket, or of the buckets that have keys.
+    indirect case list(ListRequest)
 
     /// The object concerned, if there is one.
     package var name: ObjectName? {
@@ -160,7 +162,7 @@ package enum ClientRequest: Hashable, Sendable {
         case .get(let get): get.name
         case .delete(let delete): delete.name
         case .locate(let name), .explain(let name): name
-        case .status, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet, .ring: nil
+        case .status, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet, .ring, .list: nil
         }
     }
 }
@@ -318,6 +320,8 @@ package enum ClientResponse: Hashable, Sendable {
     indirect case buckets(BucketReport)
     /// The answer to `ring`.
     indirect case ring(RingReport)
+    /// The answer to `list`.
+    indirect case listed(ListedNames)
     /// It did not succeed.
     case failed(Failure)
 }

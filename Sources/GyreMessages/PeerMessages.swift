@@ -67,6 +67,10 @@ package enum PeerMessage: Hashable, Sendable {
     case buckets(BucketMessage)
     /// Who owns ranges, and how a change of that goes.
     indirect case ring(RingMessage)
+    /// Which objects do you hold? Answered by `listed`.
+    indirect case list(tag: UInt64, ListQuestion)
+    /// The answer to `list`.
+    indirect case listed(tag: UInt64, ListAnswer)
 }
 
 /// The first frame of every connection, from the side that dialled.

@@ -73,6 +73,7 @@ package struct Node: ~Copyable {
     var refill: Refill?
     var inspections: SlotTable<InspectOperation>
     var explains: SlotTable<ExplainOperation>
+    var lists: SlotTable<ListOperation>
     private var lastTick = Instant.start
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
@@ -120,6 +121,7 @@ package struct Node: ~Copyable {
         self.served = SlotTable(kind: .served, life: life)
         self.inspections = SlotTable(kind: .inspection, life: life)
         self.explains = SlotTable(kind: .explain, life: life)
+        self.lists = SlotTable(kind: .list, life: life)
         self.exchangeBudget = options.exchange.bytesPerSecond / 10
         self.trees = TreeKeeper(
             options: options.trees, shape: shape,
@@ -188,9 +190,8 @@ package struct Node: ~Copyable {
     }
 
     private mutating func noticeDrained(into effects: inout [NodeEffect]) {
-        guard !self.drained, self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count == 0 else {
-            return
-        }
+        let waiting = self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.lists.count
+        guard !self.drained, waiting == 0 else { return }
         self.drained = true
         effects.append(.event(.drained))
     }
@@ -235,6 +236,8 @@ package struct Node: ~Copyable {
             }
         case .buckets(let message): self.onBuckets(from: node, message, into: &effects)
         case .ring(let message): self.onRing(from: node, message, into: &effects)
+        case .list(let tag, let question): self.list(question, for: node, tag, at: now, into: &effects)
+        case .listed(let tag, let answer): self.onListed(from: node, tag, answer, at: now, into: &effects)
         }
     }
 
@@ -244,7 +247,7 @@ package struct Node: ~Copyable {
         case .put: self.onOwnWrite(tag, reply.outcome, at: now, into: &effects)
         case .get: self.onOwnRead(tag, reply.outcome, at: now, into: &effects)
         case .replica: self.onReplicaWork(tag, reply.outcome, at: now, into: &effects)
-        case .forward, .heal, .delivery, .exchange, .served, .inspection, .explain, nil: break
+        case .forward, .heal, .delivery, .exchange, .served, .inspection, .explain, .list, nil: break
         }
     }
 

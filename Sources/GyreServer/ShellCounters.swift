@@ -1,5 +1,7 @@
 import GyreBase
+import GyreCausality
 import GyreMessages
+import NIOCore
 
 /// What a request asks for, for counting.
 enum OperationLabel: Int, CaseIterable {
@@ -11,7 +13,7 @@ enum OperationLabel: Int, CaseIterable {
         case .get: self = .get
         case .delete: self = .delete
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet,
-            .ring:
+            .ring, .list:
             self = .other
         }
     }
@@ -33,7 +35,7 @@ enum OutcomeLabel: Int, CaseIterable {
 
     init(_ response: ClientResponse) {
         switch response {
-        case .stored, .found, .status, .location, .explained, .repairing, .buckets, .ring: self = .done
+        case .stored, .found, .status, .location, .explained, .repairing, .buckets, .ring, .listed: self = .done
         case .notFound: self = .notFound
         case .failed(let failure):
             switch failure {
@@ -56,6 +58,30 @@ enum OutcomeLabel: Int, CaseIterable {
         case .overloaded: "overloaded"
         case .timeout: "timeout"
         case .refused: "refused"
+        }
+    }
+}
+
+/// What a message between nodes is about, for counting.
+enum PeerKind: Int, CaseIterable {
+    case gossip, data, exchange, other
+
+    init(_ message: PeerMessage) {
+        switch message {
+        case .membership, .buckets: self = .gossip
+        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .hint, .fetchHint: self = .data
+        case .exchange, .exchanged: self = .exchange
+        default: self = .other
+        }
+    }
+
+    /// The word in metrics.
+    var name: String {
+        switch self {
+        case .gossip: "gossip"
+        case .data: "data"
+        case .exchange: "exchange"
+        case .other: "other"
         }
     }
 }
@@ -84,13 +110,44 @@ struct ShellCounters {
     var storageRequests: UInt64 = 0
     /// Requests by operation and outcome.
     var requests = [UInt64](repeating: 0, count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
-    /// Latencies by operation, of the last second.
-    var latencies = [LatencyHistogram](repeating: LatencyHistogram(), count: OperationLabel.allCases.count)
+    /// Latencies of the last second, placed as `requests`.
+    var latencies = [LatencyHistogram](
+        repeating: LatencyHistogram(), count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
+    /// Sizes of values put, in bytes.
+    var putBytes = PowerHistogram()
+    /// Sizes of records that gets returned, in bytes.
+    var getBytes = PowerHistogram()
+    /// Values that a get found under one key.
+    var siblings = PowerHistogram()
+    /// Bytes read from connections, and written to them.
+    var receivedBytes: UInt64 = 0
+    /// Bytes written to connections.
+    var sentBytes: UInt64 = 0
+    /// Messages of peers, by `PeerKind`.
+    var peerReceived = [UInt64](repeating: 0, count: PeerKind.allCases.count)
+    /// Messages to peers, by `PeerKind`.
+    var peerSent = [UInt64](repeating: 0, count: PeerKind.allCases.count)
 
     /// Counts an answered request.
     mutating func record(_ operation: OperationLabel, _ outcome: OutcomeLabel, took span: TimeSpan) {
-        self.requests[operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue] &+= 1
-        self.latencies[operation.rawValue].record(span)
+        let place = operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue
+        self.requests[place] &+= 1
+        self.latencies[place].record(span)
+    }
+
+    /// Counts an answered request, and what its answer says of the object.
+    mutating func record(
+        _ operation: OperationLabel, _ response: ClientResponse, valueBytes: Int, took span: TimeSpan
+    ) {
+        self.record(operation, OutcomeLabel(response), took: span)
+        switch operation {
+        case .put: self.putBytes.record(UInt64(valueBytes))
+        case .get:
+            guard case .found(let record) = response else { return }
+            self.getBytes.record(UInt64(record.readableBytes))
+            if let count = Siblings.versionCount(of: record) { self.siblings.record(UInt64(count)) }
+        case .delete, .other: break
+        }
     }
 
     /// How many requests of that kind ended that way.

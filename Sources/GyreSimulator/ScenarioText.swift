@@ -27,7 +27,7 @@ enum ScenarioText {
             return "compared \(counts.compared) of \(counts.planned), differed \(counts.keysDiffering), "
                 + "repaired \(counts.keysRepaired), failed \(counts.failed)\(missing)\(isOver ? ", over" : "")"
         case .ring(let report): return "under way since version \(report.state.version)"
-        case .status, .location, .explained, .buckets: return "an answer of another kind"
+        case .status, .location, .explained, .buckets, .listed: return "an answer of another kind"
         case nil: return "no answer" + (isWrite ? "; it may have happened" : "")
         }
     }

@@ -25,7 +25,7 @@ extension SimWorld {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
         case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
         case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet, .ring:
+            .bucketSet, .ring, .list:
             break
         }
         self.operations.append(operation)
@@ -115,7 +115,7 @@ extension SimWorld {
             try self.onFailure(failure, index)
             return
         case .buckets: self.mark(.bucketSet)
-        case .status, .location, .explained, .repairing, .ring: break
+        case .status, .location, .explained, .repairing, .ring, .listed: break
         }
         self.finish(index)
     }
@@ -147,7 +147,7 @@ extension SimWorld {
         case .put(let put): !self.plan.isSloppy || put.primaryWrites == .matching
         case .get(let get): !self.plan.isSloppy || get.primaryReads == .matching
         case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet, .ring:
+            .bucketSet, .ring, .list:
             !self.plan.isSloppy
         }
     }
@@ -221,7 +221,7 @@ extension SimWorld {
                 hash.record(record.version.node.rawValue)
             }
             return hash.value
-        case .status, .location, .explained, .repairing, .ring: return 1
+        case .status, .location, .explained, .repairing, .ring, .listed: return 1
         }
     }
 }

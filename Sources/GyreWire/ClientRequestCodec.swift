@@ -19,6 +19,7 @@ extension ClientRequest {
         static let bucketShow: UInt8 = 7
         static let bucketSet: UInt8 = 8
         static let ring: UInt8 = 0x20
+        static let list: UInt8 = 9
     }
 
     /// Appends the kind, then what belongs to it.
@@ -60,6 +61,9 @@ extension ClientRequest {
         case .ring(let request):
             buffer.writeInteger(Kind.ring)
             request.encode(into: &buffer)
+        case .list(let request):
+            buffer.writeInteger(Kind.list)
+            try request.encode(into: &buffer)
         }
     }
 
@@ -81,6 +85,7 @@ extension ClientRequest {
             let name = try BucketName(decoding: &buffer)
             self = .bucketSet(name, try BucketChange.list(decoding: &buffer))
         case Kind.ring: self = .ring(try RingRequest(decoding: &buffer))
+        case Kind.list: self = .list(try ListRequest(decoding: &buffer))
         default: throw .invalid(field: "client request")
         }
     }

@@ -17,6 +17,7 @@ extension ClientResponse {
         static let repairing: UInt8 = 0x11
         static let buckets: UInt8 = 7
         static let ring: UInt8 = 0x20
+        static let listed: UInt8 = 8
     }
 
     /// Appends the kind, then what belongs to it.
@@ -57,6 +58,9 @@ extension ClientResponse {
         case .ring(let report):
             buffer.writeInteger(Kind.ring)
             report.encode(into: &buffer)
+        case .listed(let page):
+            buffer.writeInteger(Kind.listed)
+            try page.encode(into: &buffer)
         }
     }
 
@@ -82,6 +86,7 @@ extension ClientResponse {
         case Kind.failed: self = .failed(try Failure(decoding: &buffer))
         case Kind.buckets: self = .buckets(try BucketReport(decoding: &buffer))
         case Kind.ring: self = .ring(try RingReport(decoding: &buffer))
+        case Kind.listed: self = .listed(try ListedNames(decoding: &buffer))
         default: throw .invalid(field: "client response")
         }
     }

@@ -23,6 +23,8 @@ extension PeerMessage {
         case .inspected: .inspected
         case .buckets: .buckets
         case .ring: .ring
+        case .list: .list
+        case .listed: .listed
         }
     }
 
@@ -79,6 +81,12 @@ extension PeerMessage {
             try inspection.encode(into: &buffer)
         case .buckets(let message): try message.encode(into: &buffer)
         case .ring(let message): message.encode(into: &buffer)
+        case .list(let tag, let question):
+            buffer.writeInteger(tag)
+            question.encode(into: &buffer)
+        case .listed(let tag, let answer):
+            buffer.writeInteger(tag)
+            try answer.encode(into: &buffer)
         }
     }
 
@@ -137,8 +145,9 @@ extension PeerMessage {
             self = .exchanged(tag: tag, step: step, try ExchangeAnswer(decoding: &buffer))
         case .inspect: self = .inspect(tag: tag, name: try ObjectName(decoding: &buffer))
         case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets,
-            .ring:
+        case .list: self = .list(tag: tag, try ListQuestion(decoding: &buffer))
+        case .listed: self = .listed(tag: tag, try ListAnswer(decoding: &buffer))
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets, .ring:
             throw .invalid(field: "peer message")
         }
     }

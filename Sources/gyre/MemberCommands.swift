@@ -3,6 +3,7 @@ import GyreBase
 import GyreClient
 import GyreMembership
 import GyreMessages
+import GyreReports
 
 /// Waits for the end of a change and says how far it is.
 struct ChangeWaiter {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import GyreClient
+import GyreReports
 
 /// Shows what a change would move and risk, without doing it.
 struct PlanCommand: AsyncParsableCommand {

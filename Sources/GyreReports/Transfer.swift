@@ -1,15 +1,16 @@
-import GyreMessages
+package import GyreMessages
 
 /// What moves to and from one node, from the counters of its report.
-struct Transfer {
+package struct Transfer: Sendable {
     /// Partitions that it gains and does not have yet, and those that it has and owns no longer.
-    let partitionsLeft: UInt64
+    package let partitionsLeft: UInt64
     /// Bytes a second that it has fetched since the change began.
-    let bytesPerSecond: UInt64
+    package let bytesPerSecond: UInt64
     /// Seconds left at the pace so far; nil when nothing moves, or nothing has moved yet.
-    let estimateSeconds: UInt64?
+    package let estimateSeconds: UInt64?
 
-    init(_ report: StatusReport) {
+    /// Reads the counters.
+    package init(_ report: StatusReport) {
         func figure(_ name: String) -> UInt64 { report.counters.first { $0.name == name }?.value ?? 0 }
         let missing = figure("transfer_partitions_missing")
         self.partitionsLeft = missing + figure("transfer_partitions_foreign")
