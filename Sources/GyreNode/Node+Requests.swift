@@ -46,8 +46,7 @@ extension Node {
         guard let name = request.name, let needs = self.needed(by: request) else { return }
         let isSloppy =
             self.options.isSloppy && self.buckets.table.properties(of: name.bucket)?.allowsFallbacks ?? true
-        let isRead = if case .get = request { true } else { false }
-        let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy, isRead: isRead)
+        let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy, isRead: request.isGet)
         guard let ownPlace = self.ownPlace(in: replicas, for: name.token) else {
             return self.forward(request, target, replicas: replicas, deadline: deadline, at: now, into: &effects)
         }
@@ -135,10 +134,9 @@ extension Node {
             // It owns the key no longer, or stops; nothing was done, so another owner may be asked once.
             self.visit(.requestSentElsewhere, into: &effects)
             self.tellRing(to: node, wantsRest: true, into: &effects)
-            let isRead = if case .get = operation.request { true } else { false }
             return self.forward(
                 operation.request, operation.target,
-                replicas: self.replicaSet(of: name.token, isSloppy: false, isRead: isRead),
+                replicas: self.replicaSet(of: name.token, isSloppy: false, isRead: operation.request.isGet),
                 deadline: operation.deadline, besides: node, at: now, into: &effects)
         }
         self.answer(operation.target, response, into: &effects)
@@ -228,4 +226,9 @@ extension Node {
         case .matching: nil
         }
     }
+}
+
+extension ClientRequest {
+    /// Whether it only reads an object.
+    fileprivate var isGet: Bool { if case .get = self { true } else { false } }
 }
