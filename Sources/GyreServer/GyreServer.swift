@@ -21,7 +21,9 @@ package final class GyreServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
     private let shell: ShellBox
-    private let listener: any Channel
+    /// Where Redis clients are served, with the port it got; nil for nowhere.
+    package let resp: PeerAddress?
+    private let listeners: [any Channel]
     private let ended: EventLoopFuture<Void>
 
     /// What holds the lock and the files, dropped together when the server closes.
@@ -63,15 +65,14 @@ package final class GyreServer: Sendable {
         self.shell = shell
         self.ended = ended.futureResult
         self.node = directory.identity.node
-        do {
-            self.listener = try await Self.bind(options.listen, loop, shell, limits)
+        let listen: PeerAddress
+        do throws(ServerError) {
+            (self.listeners, listen, self.resp) = try await Self.bindAll(options, loop, shell, limits)
+            self.listen = listen
         } catch {
             ended.succeed()
-            throw .cannotListen(Self.explanation(error, options.listen))
+            throw error
         }
-        let port = self.listener.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? options.listen.port
-        let listen = PeerAddress(host: options.listen.host, port: port)
-        self.listen = listen
         do {
             let storage = try StorageThreads(
                 directory.engine,
@@ -88,19 +89,30 @@ package final class GyreServer: Sendable {
                 }
             }.get()
             // Nobody was accepted until here, because there was nobody to talk to.
-            try await self.listener.setOption(.autoRead, value: true).get()
+            for listener in self.listeners { try await listener.setOption(.autoRead, value: true).get() }
         } catch {
-            try? await self.listener.close()
+            for listener in self.listeners { try? await listener.close() }
             ended.succeed()
             throw (error as? ServerError) ?? .storage("\(error)")
         }
+    }
+
+    /// A place where code of this process asks the node, as a client on a connection would. Throws once the node has stopped.
+    package func makeDesk(_ limits: DeskLimits = DeskLimits()) async throws(ServerError) -> RequestDesk {
+        let shell = self.shell
+        do {
+            return try await self.loop.submit {
+                guard let shell = shell.value, !shell.isOver else { throw ServerError.storage("the node has stopped") }
+                return RequestDesk(shell.makeDesk(limits))
+            }.get()
+        } catch { throw (error as? ServerError) ?? .storage("\(error)") }
     }
 
     // MARK: - Stop
 
     /// Stops accepting, refuses what is new, finishes what is in flight within `ShellLimits.drainTimeout`. Returns at once.
     package func beginStop() {
-        self.listener.close(promise: nil)
+        for listener in self.listeners { listener.close(promise: nil) }
         let shell = self.shell
         self.loop.execute { shell.value?.beginStop() }
     }
@@ -157,9 +169,32 @@ extension GyreServer {
         return directory
     }
 
+    /// Opens every door; on failure none stays open.
+    private static func bindAll(
+        _ options: ServerOptions, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
+    ) async throws(ServerError) -> (listeners: [any Channel], listen: PeerAddress, resp: PeerAddress?) {
+        func bound(_ channel: any Channel, _ wanted: PeerAddress) -> PeerAddress {
+            let port = channel.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? wanted.port
+            return PeerAddress(host: wanted.host, port: port)
+        }
+        let native: any Channel
+        do {
+            native = try await Self.bind(options.listen, loop, shell, limits) { $0.makeConnection() }
+        } catch { throw .cannotListen(Self.explanation(error, options.listen, "--listen")) }
+        guard let address = options.resp else { return ([native], bound(native, options.listen), nil) }
+        do {
+            let resp = try await Self.bind(address, loop, shell, limits) { $0.makeRespConnection() }
+            return ([native, resp], bound(native, options.listen), bound(resp, address))
+        } catch {
+            try? await native.close()
+            throw .cannotListen(Self.explanation(error, address, "--resp"))
+        }
+    }
+
     /// Listens, without accepting anybody yet.
-    private static func bind(
-        _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
+    private static func bind<Handler: ChannelInboundHandler>(
+        _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits,
+        _ makeHandler: @escaping @Sendable (NodeShell) -> Handler
     ) async throws -> any Channel {
         try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1_024)
@@ -180,7 +215,7 @@ extension GyreServer {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let shell = shell.value else { throw ChannelError.ioOnClosedChannel }
-                    try channel.pipeline.syncOperations.addHandler(shell.makeConnection())
+                    try channel.pipeline.syncOperations.addHandler(makeHandler(shell))
                 }
             }
             .bind(host: address.host, port: Int(address.port)).get()
@@ -215,12 +250,12 @@ extension GyreServer {
             submit: { requests in storage.submit(requests) == .queued })
     }
 
-    private static func explanation(_ error: any Error, _ address: PeerAddress) -> String {
+    private static func explanation(_ error: any Error, _ address: PeerAddress, _ flag: String) -> String {
         guard let error = error as? IOError else { return "cannot listen on \(address): \(error)" }
         switch error.errnoCode {
-        case EADDRINUSE: return "\(address) is in use by another process; choose another --listen, or stop that one"
+        case EADDRINUSE: return "\(address) is in use by another process; choose another \(flag), or stop that one"
         case EACCES: return "may not listen on \(address); choose a port above 1023"
-        case EADDRNOTAVAIL: return "\(address) is no address of this machine; choose another --listen"
+        case EADDRNOTAVAIL: return "\(address) is no address of this machine; choose another \(flag)"
         default: return "cannot listen on \(address): \(error)"
         }
     }

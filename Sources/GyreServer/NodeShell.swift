@@ -54,12 +54,15 @@ final class NodeShell {
     var linksByAddress: [PeerAddress: PeerLink] = [:]
     /// Outbound links by node, from the welcome on.
     var links: [NodeID: PeerLink] = [:]
-    private var dirtyConnections: [InboundConnection] = []
+    private var dirtyDoors: [Door] = []
     private var dirtyLinks: [PeerLink] = []
     private var flushIsScheduled = false
 
     private var tickTask: RepeatedTask?
     private var sampleTask: RepeatedTask?
+    /// Names the writes of Redis clients together with a count; drawn anew in every life.
+    let clientNumber: UInt64
+    private var respConnections: UInt64 = 0
     private var stop: StopState?
     private var metrics = ServerMetrics()
     private let ended: EventLoopPromise<Void>
@@ -85,6 +88,8 @@ final class NodeShell {
         self.identity = identity
         self.limits = limits
         self.clock = clock
+        var random = random
+        self.clientNumber = random.next()
         self.random = random
         self.loop = loop
         self.log = log
@@ -100,6 +105,9 @@ final class NodeShell {
 
     /// Whether a stop was asked for.
     var isStopping: Bool { self.stop != nil }
+
+    /// Whether the end was reached, after which nothing is answered any more.
+    var isOver: Bool { self.stop?.isComplete ?? false }
 
     /// The first step of the node's life, and its timers. The future is fulfilled when the first dots are leased: a client
     /// that is let in before would have its put refused.
@@ -213,9 +221,9 @@ final class NodeShell {
         self.scheduleFlush()
     }
 
-    /// Notes that `connection` has output; it leaves at the end of the turn.
-    func markDirty(_ connection: InboundConnection) {
-        self.dirtyConnections.append(connection)
+    /// Notes that `door` has output; it leaves at the end of the turn.
+    func markDirty(_ door: Door) {
+        self.dirtyDoors.append(door)
         self.scheduleFlush()
     }
 
@@ -239,9 +247,9 @@ final class NodeShell {
         let links = self.dirtyLinks
         self.dirtyLinks.removeAll(keepingCapacity: true)
         for link in links { link.flush() }
-        let connections = self.dirtyConnections
-        self.dirtyConnections.removeAll(keepingCapacity: true)
-        for connection in connections { connection.flush() }
+        let doors = self.dirtyDoors
+        self.dirtyDoors.removeAll(keepingCapacity: true)
+        for door in doors { door.flush() }
     }
 
     private func submitBatch() {
@@ -329,7 +337,7 @@ final class NodeShell {
         self.tickTask?.cancel()
         self.sampleTask?.cancel()
         self.flush()
-        for connection in self.connections.all { connection.close() }
+        for door in self.connections.all { door.close() }
         for link in self.links.values { link.close() }
         for link in self.linksByAddress.values { link.close() }
         self.ended.completeWith(result)
@@ -341,7 +349,22 @@ final class NodeShell {
     func makeConnection() -> InboundConnection {
         self.readClock()
         let deadline = self.now.instant.advanced(by: self.limits.handshakeTimeout)
-        return self.connections.insert(handshakeDeadline: deadline) { InboundConnection(id: $0, shell: self) }
+        let connection = self.connections.insert(Door.native) { InboundConnection(id: $0, shell: self) }
+        self.connections.expectHandshake(of: connection.id, by: deadline)
+        return connection
+    }
+
+    /// The handler of a Redis client's connection that was just accepted.
+    func makeRespConnection() -> RespConnection {
+        self.readClock()
+        self.respConnections += 1
+        let number = self.respConnections
+        return self.connections.insert(Door.resp) { RespConnection(id: $0, number: number, shell: self) }
+    }
+
+    /// A desk for code of this process.
+    func makeDesk(_ limits: DeskLimits) -> DeskDoor {
+        self.connections.insert(Door.desk) { DeskDoor(id: $0, shell: self, limits: limits) }
     }
 
     /// What the node adds to a status report, beside its own figures.
