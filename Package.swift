@@ -197,7 +197,8 @@ let package = Package(
         tests(
             "GyreHTTPTests",
             [
-                "GyreBase", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP", nioCore,
+                "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP",
+                nioCore,
                 coreMetrics, logging,
             ]
         ),

@@ -69,7 +69,7 @@ extension Node {
                     started: now.instant, deadline: deadline,
                     machine: GetMachine(
                         reachable: reachable, needed: needs.all, primaries: replicas.primaries,
-                        primariesNeeded: needs.primaries)), into: &effects)
+                        primariesNeeded: needs.primaries)), at: now, into: &effects)
         case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
         case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,

@@ -299,6 +299,8 @@ final class NodeShell {
             self.onDuplicateIdentity(address)
         case .drained:
             self.stop?.drainedAt = self.now.instant
+        case .slow(let slow):
+            self.notice("slow request", slow.metadata)
         }
     }
 
