@@ -58,6 +58,8 @@ struct PutOperation {
     let generation: UInt64
     /// The record that stands on the own disk, and its context, once it does.
     var stored: (record: ByteBuffer, context: VersionVector)?
+    /// How long the own disk took, once it has answered.
+    var ownDisk: TimeSpan?
 }
 
 /// A get coordinated here.
@@ -71,6 +73,8 @@ struct GetOperation {
     let started: Instant
     let deadline: Instant
     var hedged = false
+    /// How long the own disk took, once it has answered.
+    var ownDisk: TimeSpan?
     var machine: GetMachine
 }
 

@@ -50,6 +50,8 @@ package struct ServerOptions: Sendable {
     /// About how often each partition is compared with each other owner; nil for none but those that a
     /// change of the ring or an operator wants.
     package var antiEntropyInterval: TimeSpan? = .seconds(600)
+    /// From this long on a request is worth a line in the log; nil for never.
+    package var slowThreshold: TimeSpan? = .milliseconds(500)
     /// How long one pass of reading everything through takes.
     package var scrubPeriod = TimeSpan.seconds(24 * 3_600)
     /// Hints kept for other nodes, in bytes, at most.
@@ -118,6 +120,7 @@ package struct ServerOptions: Sendable {
         options.partitionCount = self.partitionCount
         options.valueBytesMax = self.valueBytesMax
         options.isSloppy = self.isSloppy
+        options.slowThreshold = self.slowThreshold
         options.exchange.hasRounds = self.antiEntropyInterval != nil
         options.membership.formsCluster = !self.isHeld
         options.trees.scrubPeriod = self.scrubPeriod

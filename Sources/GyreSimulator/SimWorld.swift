@@ -377,7 +377,7 @@ final class SimWorld {
         case .corruptRecord: self.mark(.corruptFound)
         case .healed: self.mark(.corruptHealed)
         case .refilled: self.mark(.diskRefilled)
-        case .member, .normal, .left, .drained: break
+        case .member, .normal, .left, .drained, .slow: break
         }
     }
 
