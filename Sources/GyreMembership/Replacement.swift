@@ -55,11 +55,17 @@ extension Membership {
         self.finish(into: &effects)
     }
 
-    /// See `retireReplaced`.
+    /// See `retireReplaced`. Where the replacement is banned itself, as one that left before it was whole, everybody bans the
+    /// earlier identity: nobody else is left to do it.
     mutating func banReplaced(at now: Instant, into effects: inout [MembershipEffect]) {
-        guard self.retiresReplaced, let earlier = self.me.replaces, let index = self.index(of: earlier),
-            self.peers[index].record.state != .removed
-        else { return }
+        if self.retiresReplaced, let earlier = self.me.replaces { self.ban(earlier, at: now, into: &effects) }
+        for index in self.peers.indices where self.peers[index].record.state == .removed {
+            if let earlier = self.peers[index].record.replaces { self.ban(earlier, at: now, into: &effects) }
+        }
+    }
+
+    private mutating func ban(_ node: NodeID, at now: Instant, into effects: inout [MembershipEffect]) {
+        guard let index = self.index(of: node), self.peers[index].record.state != .removed else { return }
         var record = self.peers[index].record
         record.state = .removed
         self.replace(index, with: record, at: now, into: &effects)

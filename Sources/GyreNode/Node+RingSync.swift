@@ -249,10 +249,18 @@ extension Node {
     mutating func endBanned(at now: Now, into effects: inout [NodeEffect]) {
         guard let end = self.ringKeeper.endAt else {
             self.visit(.leaverRemoved, into: &effects)
-            self.ringKeeper.endAt = now.instant.advanced(by: .milliseconds(500))
+            self.ringKeeper.endAt = now.instant.advanced(by: .seconds(2))
             return
         }
-        guard now.instant >= end else { return }
+        guard now.instant >= end else {
+            // One peer that has heard may stop before it tells the others, and nobody else would ever know.
+            guard now.instant >= self.ringKeeper.farewellAt else { return }
+            self.ringKeeper.farewellAt = now.instant.advanced(by: .milliseconds(200))
+            for node in self.connected {
+                effects.append(.send(node, .membership(.stateRequest([self.membership.me]))))
+            }
+            return
+        }
         self.ringKeeper.endAt = .distantFuture
         effects.append(.event(.left))
     }

@@ -91,6 +91,7 @@ extension SimWorld {
                     "\(hexadecimal($0.node.ring.hash)) \($0.node.membership.me.state) version \($0.node.ringState.version)"
                         + " of \($0.node.ringState.base.count) next \($0.node.ringState.next?.count ?? 0)"
                         + " marks \($0.node.ringState.marks.map(\.stage.rawValue)) labels \($0.node.membership.me.labels.map(\.name))"
+                        + " members \($0.node.membership.members.map { "\($0.name) \($0.state) \($0.liveness)" })"
                 } ?? "down")
         }
         throw Violation("INV 8", "no agreement \(when): \(rings), wishes \(self.wishes)")
