@@ -18,6 +18,8 @@ struct BucketState {
     var keepsInFlight = 0
     /// When the next peer is told the hash.
     var gossipAt = Instant.start
+    /// The hash of the table that an owner of ranges was last heard to have on its disk.
+    var hashKeptElsewhere: UInt64?
 
     /// What the disk remembers.
     init(document: ByteBuffer?) throws(BucketDocumentError) {
@@ -69,7 +71,8 @@ extension Node {
     // MARK: - A change
 
     private func refusal(of changes: [BucketChange], to name: BucketName) -> Failure? {
-        if self.draining || self.ring.members.isEmpty { return .notMember }
+        // A node on its way out would have nobody left to tell.
+        if self.draining || self.ring.members.isEmpty || self.isBanned || self.isOut { return .notMember }
         if self.buckets.keepsInFlight >= BucketState.keepsInFlightMax { return .overloaded }
         guard (1...BucketChange.countMax).contains(changes.count) else {
             return .badRequest("1 to \(BucketChange.countMax) properties can be set at once, not \(changes.count)")
@@ -141,18 +144,28 @@ extension Node {
         self.answer(target, .buckets(self.report([record])), into: &effects)
     }
 
+    /// Whether an owner of ranges has on its disk all that this node knows of buckets.
+    var areBucketsKeptElsewhere: Bool {
+        self.buckets.keepsInFlight == 0
+            && (self.buckets.table.records.isEmpty || self.buckets.hashKeptElsewhere == self.buckets.table.hash)
+    }
+
     // MARK: - Gossip
 
     /// A peer says something about buckets.
     mutating func onBuckets(from node: NodeID, _ message: BucketMessage, into effects: inout [NodeEffect]) {
         switch message {
         case .digest(let hash):
+            // Who says a hash has the table on its disk; an owner is there to stay, or else will do as this node does.
+            if self.baseOwners.contains(where: { $0.node == node }) { self.buckets.hashKeptElsewhere = hash }
             guard hash != self.buckets.table.hash else { return }
             self.tellBuckets(to: node, wantsRest: true, into: &effects)
         case .records(let records, let wantsRest):
             self.buckets.table.merge(sorted: records)
             if self.buckets.staged.merge(sorted: records) { self.keepBuckets(.bucketsLearned, into: &effects) }
-            guard wantsRest, self.buckets.table.records != records else { return }
+            guard wantsRest else { return }
+            // What is the same is confirmed, once the disk has it; until then whoever needs to know asks again.
+            if self.buckets.table.records == records { return self.greetWithBuckets(node, into: &effects) }
             self.tellBuckets(to: node, wantsRest: false, into: &effects)
         }
     }
@@ -164,9 +177,10 @@ extension Node {
 
     /// A peer can be reached: it may have missed something, or know something.
     ///
-    /// A node that knows nothing says nothing, since whoever knows something will.
+    /// A node that knows nothing says nothing, since whoever knows something will. The hash is also the word that the disk has the
+    /// table, so none is given while it has not.
     func greetWithBuckets(_ node: NodeID, into effects: inout [NodeEffect]) {
-        guard !self.buckets.table.records.isEmpty else { return }
+        guard !self.buckets.table.records.isEmpty, self.buckets.keepsInFlight == 0 else { return }
         effects.append(.send(node, .buckets(.digest(self.buckets.table.hash))))
     }
 

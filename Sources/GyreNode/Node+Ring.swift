@@ -26,6 +26,15 @@ extension Node {
     /// Whether this node was removed from the cluster.
     var isBanned: Bool { self.membership.me.state == .removed }
 
+    /// Whether this node wanted to leave and owns nothing any more.
+    var isOut: Bool {
+        self.membership.me.state == .leaving && self.ringKeeper.state.version > 0
+            && !self.baseOwners.contains { $0.node == self.me }
+    }
+
+    /// The owners of today, each as whoever acts for it.
+    package var ringOwners: [RingMember] { self.baseOwners }
+
     /// Whether neither ring gives this node the partition of `token`.
     func isForeign(_ token: Token) -> Bool {
         guard self.ringKeeper.state.version > 0, !self.ring.members.isEmpty else { return false }

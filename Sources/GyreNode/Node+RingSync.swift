@@ -237,12 +237,13 @@ extension Node {
         guard now.instant >= self.ringKeeper.farewellAt, !self.connected.isEmpty else { return }
         self.visit(.leaverHandedOver, into: &effects)
         self.ringKeeper.farewellAt = now.instant.advanced(by: .milliseconds(200))
+        guard self.areBucketsKeptElsewhere else {
+            for node in self.connected { self.tellBuckets(to: node, wantsRest: true, into: &effects) }
+            return
+        }
         var gone = self.membership.me
         gone.state = .removed
-        for node in self.connected {
-            self.tellBuckets(to: node, wantsRest: false, into: &effects)
-            effects.append(.send(node, .membership(.stateRequest([gone]))))
-        }
+        for node in self.connected { effects.append(.send(node, .membership(.stateRequest([gone])))) }
     }
 
     /// A node that is banned ends, after the others had time to hear of it.

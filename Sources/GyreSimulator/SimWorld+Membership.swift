@@ -126,9 +126,9 @@ extension SimWorld {
         case .takePlace(let index, let old, let isDead):
             let newcomer = self.nodes[index]
             guard let me = newcomer.life?.node.membership.me else { return [] }
-            let isOwner = newcomer.life?.node.ringState.base.contains { $0.node == newcomer.id } ?? false
+            let isOwner = newcomer.life?.node.ringOwners.contains { $0.node == newcomer.id } ?? false
             if me.placeTaken == nil, !isOwner {
-                let isThere = newcomer.life?.node.ringState.base.contains { $0.node == old } ?? false
+                let isThere = newcomer.life?.node.ringOwners.contains { $0.node == old } ?? false
                 // Where the place is gone, the newcomer gets one of its own.
                 return [isThere ? .takePlace(newcomer.id, of: old) : .join(newcomer.id)]
             }
@@ -142,7 +142,7 @@ extension SimWorld {
         case .remove(let node): self.isBannedEverywhere(node)
         case .takePlace(let index, let old, let isDead):
             self.nodes[index].role == .gone
-                || self.witness?.life?.node.ringState.base.contains { $0.node == self.nodes[index].id } == true
+                || self.witness?.life?.node.ringOwners.contains { $0.node == self.nodes[index].id } == true
                     && (isDead
                         ? self.isBannedEverywhere(old) : !self.nodes.contains { $0.id == old && $0.role != .gone })
         }

@@ -213,12 +213,13 @@ final class SimWorld {
             machine.isLate
             ? self.members.filter { $0.index != index && $0.life != nil }.map(\.address)
             : [self.nodes[0].address, self.nodes[self.plan.nodeCount - 1].address].filter { $0 != machine.address }
-        var labels = machine.replaces.map {
-            [MemberLabel(name: MemberRecord.replacesLabel, value: $0.description)]
+        var labels: [MemberLabel] = []
+        if machine.isHeld { labels.append(MemberLabel(name: MemberRecord.holdLabel, value: "yes")) }
+        if let old = machine.replaces {
+            labels.append(MemberLabel(name: MemberRecord.replacesLabel, value: old.description))
         }
-        if machine.isHeld, known.isEmpty { labels = [MemberLabel(name: MemberRecord.holdLabel, value: "yes")] }
         let record = MemberRecord(
-            node: machine.id, name: "n\(index + 1)", address: machine.address, labels: labels ?? [])
+            node: machine.id, name: "n\(index + 1)", address: machine.address, labels: labels)
         do {
             let quorum = try Quorum(
                 replicas: self.plan.replicas, reads: self.plan.reads, writes: self.plan.writes)
