@@ -285,13 +285,14 @@ final class SimWorld {
         case (_, .refused(.hintsFull)): self.mark(.hintsFull)
         case (.drop(let target, let name, .some), .dropped(_, true)):
             self.mark(.hintDelivered)
-            // Hints for a member that is none any more are owed to the owners of today.
+            // Hints for a member that is none any more are owed to the owners of today. What rots between a receiver's
+            // answer and the drop is the disk's doing.
             let isMember = self.nodes.contains { $0.id == target }
             let receivers =
                 isMember ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
             try self.oracle.checkDrop(
                 at: index, target: target, name: name,
-                receivers: receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.siblings(name)) })
+                receivers: receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.madeSafe(name)) })
         default: break
         }
     }
