@@ -66,9 +66,9 @@ struct Handoff {
             return max(options.hintsPerSecondMin, 1, Int(clamping: self.most / UInt64(seconds)))
         }
 
-        /// How many hints the next batch may have: what its pace brings in a fiftieth of a second.
+        /// How many hints the next batch may have: what its pace brings in a twentieth of a second.
         func batchMax(_ options: HandoffOptions) -> Int {
-            min(options.batchMax, max(1, self.rate(options) / 50))
+            min(options.batchMax, max(1, self.rate(options) / 20))
         }
 
         /// How long after its beginning the batch under way is followed by the next.
