@@ -1,26 +1,24 @@
 import GyreBase
 
-/// The inbound connections of a shell, found by a number that is never used twice. Confined to the shell's loop.
+/// The doors of a shell, found by a number that is never used twice. Confined to the shell's loop.
 ///
-/// The number's low half is the place in an array, so that an answer finds its connection without hashing; its high half
-/// counts how often the place was used, so that an answer to a connection that is gone finds nothing.
+/// The number's low half is the place in an array, so that an answer finds its door without hashing; its high half
+/// counts how often the place was used, so that an answer to a door that is gone finds nothing.
 struct ConnectionTable {
     private struct Place {
         var generation: UInt32 = 0
-        var connection: InboundConnection?
+        var door: Door?
     }
 
     private var places: [Place] = []
     private var free: [UInt32] = []
     private var handshakes: [(deadline: Instant, id: UInt64)] = []
     private var handshakesDone = 0
-    /// Open connections.
+    /// Open connections; desks are none.
     private(set) var count = 0
 
-    /// Takes a place for a connection that is made with its number.
-    mutating func insert(
-        handshakeDeadline: Instant, make: (UInt64) -> InboundConnection
-    ) -> InboundConnection {
+    /// Takes a place for a door that is made with its number.
+    mutating func insert<Made>(_ door: (Made) -> Door, make: (UInt64) -> Made) -> Made {
         let index: UInt32
         if let known = self.free.popLast() {
             index = known
@@ -29,32 +27,35 @@ struct ConnectionTable {
             self.places.append(Place())
         }
         let id = UInt64(self.places[Int(index)].generation) << 32 | UInt64(index)
-        let connection = make(id)
-        self.places[Int(index)].connection = connection
-        self.handshakes.append((handshakeDeadline, id))
-        self.count += 1
-        return connection
+        let made = make(id)
+        let entry = door(made)
+        self.places[Int(index)].door = entry
+        if entry.isConnection { self.count += 1 }
+        return made
     }
 
-    /// Gives the place of a closed connection free.
+    /// Gives the connection of that number until `deadline` to introduce itself.
+    mutating func expectHandshake(of id: UInt64, by deadline: Instant) { self.handshakes.append((deadline, id)) }
+
+    /// Gives the place of a closed door free.
     mutating func remove(_ id: UInt64) {
-        guard self[id] != nil else { return }
+        guard let door = self[id] else { return }
         let index = Int(UInt32(truncatingIfNeeded: id))
-        self.places[index].connection = nil
+        self.places[index].door = nil
         self.places[index].generation &+= 1
         self.free.append(UInt32(index))
-        self.count -= 1
+        if door.isConnection { self.count -= 1 }
     }
 
-    /// The connection of that number, while it is open.
-    subscript(_ id: UInt64) -> InboundConnection? {
+    /// The door of that number, while it is open.
+    subscript(_ id: UInt64) -> Door? {
         let index = Int(UInt32(truncatingIfNeeded: id))
         guard index < self.places.count, UInt64(self.places[index].generation) == id >> 32 else { return nil }
-        return self.places[index].connection
+        return self.places[index].door
     }
 
-    /// All open connections.
-    var all: [InboundConnection] { self.places.compactMap(\.connection) }
+    /// All open doors.
+    var all: [Door] { self.places.compactMap(\.door) }
 
     /// The connections whose time to introduce themselves is over; the caller sees whether they did.
     ///
@@ -62,7 +63,9 @@ struct ConnectionTable {
     mutating func takeHandshakesOverdue(at now: Instant) -> [InboundConnection] {
         var overdue: [InboundConnection] = []
         while self.handshakesDone < self.handshakes.count, self.handshakes[self.handshakesDone].deadline <= now {
-            if let connection = self[self.handshakes[self.handshakesDone].id] { overdue.append(connection) }
+            if case .native(let connection) = self[self.handshakes[self.handshakesDone].id] {
+                overdue.append(connection)
+            }
             self.handshakesDone += 1
         }
         if self.handshakesDone > 1_024 || self.handshakesDone == self.handshakes.count, self.handshakesDone > 0 {

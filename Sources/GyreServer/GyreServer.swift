@@ -96,6 +96,17 @@ package final class GyreServer: Sendable {
         }
     }
 
+    /// A place where code of this process asks the node, as a client on a connection would. Throws once the node has stopped.
+    package func makeDesk(_ limits: DeskLimits = DeskLimits()) async throws(ServerError) -> RequestDesk {
+        let shell = self.shell
+        do {
+            return try await self.loop.submit {
+                guard let shell = shell.value, !shell.isOver else { throw ServerError.storage("the node has stopped") }
+                return RequestDesk(shell.makeDesk(limits))
+            }.get()
+        } catch { throw (error as? ServerError) ?? .storage("\(error)") }
+    }
+
     // MARK: - Stop
 
     /// Stops accepting, refuses what is new, finishes what is in flight within `ShellLimits.drainTimeout`. Returns at once.

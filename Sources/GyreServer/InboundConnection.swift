@@ -188,7 +188,7 @@ final class InboundConnection: ChannelInboundHandler {
     private func markDirty() {
         guard !self.isDirty else { return }
         self.isDirty = true
-        self.shell.markDirty(self)
+        self.shell.markDirty(.native(self))
     }
 
     /// Writes what this turn produced; then the turn's room may be used for more requests.

@@ -54,7 +54,7 @@ final class NodeShell {
     var linksByAddress: [PeerAddress: PeerLink] = [:]
     /// Outbound links by node, from the welcome on.
     var links: [NodeID: PeerLink] = [:]
-    private var dirtyConnections: [InboundConnection] = []
+    private var dirtyDoors: [Door] = []
     private var dirtyLinks: [PeerLink] = []
     private var flushIsScheduled = false
 
@@ -100,6 +100,9 @@ final class NodeShell {
 
     /// Whether a stop was asked for.
     var isStopping: Bool { self.stop != nil }
+
+    /// Whether the end was reached, after which nothing is answered any more.
+    var isOver: Bool { self.stop?.isComplete ?? false }
 
     /// The first step of the node's life, and its timers. The future is fulfilled when the first dots are leased: a client
     /// that is let in before would have its put refused.
@@ -209,9 +212,9 @@ final class NodeShell {
         self.scheduleFlush()
     }
 
-    /// Notes that `connection` has output; it leaves at the end of the turn.
-    func markDirty(_ connection: InboundConnection) {
-        self.dirtyConnections.append(connection)
+    /// Notes that `door` has output; it leaves at the end of the turn.
+    func markDirty(_ door: Door) {
+        self.dirtyDoors.append(door)
         self.scheduleFlush()
     }
 
@@ -235,9 +238,9 @@ final class NodeShell {
         let links = self.dirtyLinks
         self.dirtyLinks.removeAll(keepingCapacity: true)
         for link in links { link.flush() }
-        let connections = self.dirtyConnections
-        self.dirtyConnections.removeAll(keepingCapacity: true)
-        for connection in connections { connection.flush() }
+        let doors = self.dirtyDoors
+        self.dirtyDoors.removeAll(keepingCapacity: true)
+        for door in doors { door.flush() }
     }
 
     private func submitBatch() {
@@ -325,7 +328,7 @@ final class NodeShell {
         self.tickTask?.cancel()
         self.sampleTask?.cancel()
         self.flush()
-        for connection in self.connections.all { connection.close() }
+        for door in self.connections.all { door.close() }
         for link in self.links.values { link.close() }
         for link in self.linksByAddress.values { link.close() }
         self.ended.completeWith(result)
@@ -337,7 +340,14 @@ final class NodeShell {
     func makeConnection() -> InboundConnection {
         self.readClock()
         let deadline = self.now.instant.advanced(by: self.limits.handshakeTimeout)
-        return self.connections.insert(handshakeDeadline: deadline) { InboundConnection(id: $0, shell: self) }
+        let connection = self.connections.insert(Door.native) { InboundConnection(id: $0, shell: self) }
+        self.connections.expectHandshake(of: connection.id, by: deadline)
+        return connection
+    }
+
+    /// A desk for code of this process.
+    func makeDesk(_ limits: DeskLimits) -> DeskDoor {
+        self.connections.insert(Door.desk) { DeskDoor(id: $0, shell: self, limits: limits) }
     }
 
     /// What the node adds to a status report, beside its own figures.
