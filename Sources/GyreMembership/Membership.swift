@@ -46,6 +46,11 @@ package struct Membership: Sendable {
     var localHealth: LocalHealth
     /// When the next answered probe lowers the score.
     var healthEasesAt = Instant.start
+    /// How far dots are leased on disk, and when the others are told next.
+    var leaseCeiling: UInt64 = 0
+    var leaseNewsAt = Instant.start
+    /// When an address at which somebody claims to be this node is dialled next.
+    var claimDialAt = Instant.start
     /// Foreign descriptions of this very node that outbid its own; an earlier life explains a few of them.
     var foreignClaims = 0
 

@@ -10,7 +10,7 @@ extension Membership {
                 continue
             }
             if valid.node == self.me.node {
-                self.absorbAboutMe(valid, into: &effects)
+                self.absorbAboutMe(valid, at: now, into: &effects)
             } else if let index = self.index(of: valid.node) {
                 self.replace(index, with: self.peers[index].record.merged(with: valid), at: now, into: &effects)
             } else if self.peers.count + 1 < MembershipOptions.membersMax {
@@ -37,7 +37,9 @@ extension Membership {
 
     /// What others say about this node is true only if this node said it first. Anything else is an opinion to refute,
     /// or a record of an earlier life to outbid (SWIM §4.2). Only a ban is accepted (architecture D11).
-    private mutating func absorbAboutMe(_ record: MemberRecord, into effects: inout [MembershipEffect]) {
+    private mutating func absorbAboutMe(
+        _ record: MemberRecord, at now: Instant, into effects: inout [MembershipEffect]
+    ) {
         guard self.me.state != .removed else { return }
         if record.state == .removed {
             if self.me.state.ownsRanges { self.noteRingChange() }
@@ -49,7 +51,14 @@ extension Membership {
         if record.recordVersion > self.me.recordVersion || (isEqual && !record.describesTheSame(as: self.me)) {
             self.me.recordVersion = Membership.raised(record.recordVersion)
             self.noteOwnChange()
-            self.foreignClaims += record.address == self.me.address ? 0 : 1
+            if record.address != self.me.address {
+                self.foreignClaims += 1
+                // Whoever is there says in the handshake whether it is this node as well.
+                if record.liveness != .dead, now >= self.claimDialAt {
+                    self.claimDialAt = now.advanced(by: self.options.dialDelayMost)
+                    effects.append(.dial(record.address))
+                }
+            }
             if self.foreignClaims >= 3 {
                 self.foreignClaims = 0
                 effects.append(.duplicateIdentity(record.address))
@@ -125,7 +134,7 @@ extension Membership {
             self.suspectCount += (new.liveness == .suspect ? 1 : 0) - (old.liveness == .suspect ? 1 : 0)
         }
         self.scanAt = .start
-        if old.map({ $0.recordVersion != new.recordVersion || !$0.describesTheSame(as: new) }) ?? true {
+        if old.map({ !$0.isKeptLike(new) }) ?? true {
             self.persistPending = true
         }
         if Membership.ringShare(old) != Membership.ringShare(new) { self.noteRingChange() }

@@ -63,6 +63,11 @@ package final class GyreServer: Sendable {
         self.shell = shell
         self.ended = ended.futureResult
         self.node = directory.identity.node
+        do throws(ServerError) { try await Self.checkIdentity(options, directory, loop) } catch {
+            ended.succeed()
+            log.critical("node may not start", metadata: ["reason": "\(error)"])
+            throw error
+        }
         do {
             self.listener = try await Self.bind(options.listen, loop, shell, limits)
         } catch {
@@ -166,6 +171,21 @@ extension GyreServer {
         return directory
     }
 
+    /// Asks those that the node knows whether it may come back under its identity; a new one needs no leave.
+    private static func checkIdentity(
+        _ options: ServerOptions, _ directory: DataDirectory, _ loop: any EventLoop
+    ) async throws(ServerError) {
+        guard directory.origin == .kept else { return }
+        let recovered = directory.engine.recovered
+        let known = recovered.members.flatMap(MembersDocument.decoded) ?? []
+        let check = IdentityCheck(
+            node: directory.identity.node, name: options.name, cluster: options.cluster,
+            address: options.advertise ?? options.listen, leased: recovered.counterFloor,
+            directory: options.dataDirectory)
+        let others = known.filter { $0.node != directory.identity.node && $0.state != .removed }.map(\.address)
+        try await check.run(asking: Array(Set(others + options.seeds)).sorted(), on: loop)
+    }
+
     /// Listens, without accepting anybody yet.
     private static func bind(
         _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
@@ -201,7 +221,7 @@ extension GyreServer {
     ) throws -> NodeShell {
         var log = log
         log[metadataKey: "name"] = "\(options.name)"
-        let me = try MemberRecord(
+        var me = try MemberRecord(
             node: directory.identity.node, name: options.name, address: options.advertise ?? listen, zone: options.zone,
             weight: options.weight, softwareVersion: gyreVersion,
             labels: directory.identity.replaces.map {
@@ -209,6 +229,7 @@ extension GyreServer {
             } ?? []
         ).validated()
         let recovered = directory.engine.recovered
+        me.note(leased: recovered.counterFloor)
         let known = recovered.members.flatMap(MembersDocument.decoded)
         if recovered.members != nil, known == nil { log.warning("kept members are unreadable, asking the seeds") }
         let clock = ShellClock()

@@ -62,6 +62,9 @@ final class NodeShell {
     private var sampleTask: RepeatedTask?
     private var stop: StopState?
     private var metrics = ServerMetrics()
+    private let startedAt: WallTime
+    /// When another process under this identity last showed itself.
+    private var twinAt: Instant?
     private let ended: EventLoopPromise<Void>
     private let serving: EventLoopPromise<Void>
     private var isServing = false
@@ -85,6 +88,7 @@ final class NodeShell {
         self.identity = identity
         self.limits = limits
         self.clock = clock
+        self.startedAt = clock.now.wall
         self.random = random
         self.loop = loop
         self.log = log
@@ -285,7 +289,31 @@ final class NodeShell {
             self.log.info("a seed is this node itself", metadata: ["address": "\(address)"])
             return
         }
+        self.notice("another process may use this node's identity", ["address": "\(address)"], level: .error)
+    }
+
+    /// What another process under this identity is told.
+    var asTwin: TwinRefusal { TwinRefusal(startedAt: self.startedAt, address: self.identity.address) }
+
+    /// Another process uses this identity and says that it is at `address`: it is asked when it started.
+    func noteTwin(at address: PeerAddress) {
+        self.twinAt = self.now.instant
         self.notice("another process uses this node's identity", ["address": "\(address)"], level: .error)
+        self.dial(address)
+    }
+
+    /// Another process under this identity has answered: the one that started later ends (architecture D4: a dot is issued once).
+    func onTwin(_ twin: TwinRefusal) {
+        self.twinAt = self.now.instant
+        guard twin < self.asTwin else {
+            return self.notice(
+                "another process uses this node's identity and should end", ["address": "\(twin.address)"], level: .error)
+        }
+        let reason =
+            "another process uses this node's identity since before, at \(twin.address); stop one of the two, and give"
+            + " a copy a --data directory of its own"
+        self.log.critical("node ends", metadata: ["reason": "\(reason)"])
+        self.finish(.failure(ServerError.refused(reason)))
     }
 
     // MARK: - Stop
@@ -323,7 +351,11 @@ final class NodeShell {
         self.stop?.isComplete = true
         if !self.isServing {
             self.isServing = true
-            self.serving.fail(ServerError.storage("the node was stopped before it served"))
+            if case .failure(let error) = result {
+                self.serving.fail(error)
+            } else {
+                self.serving.fail(ServerError.storage("the node was stopped before it served"))
+            }
         }
         self.tickTask?.cancel()
         self.sampleTask?.cancel()
@@ -355,6 +387,8 @@ final class NodeShell {
         var report = report
         report.counters.append(contentsOf: self.counters.named)
         report.counters.append(StatusReport.Counter(name: "connections", value: UInt64(self.connections.count)))
+        let isRecent = self.twinAt.map { self.now.instant.since($0) < .seconds(60) } ?? false
+        report.counters.append(StatusReport.Counter(name: StatusReport.identityInUse, value: isRecent ? 1 : 0))
         report.counters.sort { $0.name < $1.name }
         return report
     }

@@ -100,6 +100,7 @@ final class PeerLink: ChannelInboundHandler {
             self.shell.counters.handshakesRefused += 1
             self.shell.notice("peer refused the handshake", ["address": "\(self.address)", "reason": "\(reason)"])
             self.close()
+            if let twin = TwinRefusal(reason: reason) { self.shell.onTwin(twin) }
         case .welcome(_, let cluster, let node):
             guard cluster == self.shell.identity.cluster else { return self.close() }
             if node == self.shell.identity.node {

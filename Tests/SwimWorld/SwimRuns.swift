@@ -87,30 +87,35 @@ package enum SwimRuns {
         package var formation: Int64?
         /// Milliseconds from the start of one more node until every node knew it as a normal member; nil as above.
         package var join: Int64?
-        /// Records sent by all nodes together meanwhile.
+        /// Records sent by all nodes together in that time and five seconds more.
         package var joinRecords = 0
-        /// Bytes sent by all nodes together meanwhile.
+        /// Bytes sent by all nodes together in that time, probes included.
         package var joinBytes = 0
-        /// The members as each node knew them at the end, in the order of nodes.
+        /// The members as each node knew them when all agreed, in the order of nodes.
         package var views: [[MemberRecord]] = []
     }
 
-    /// Starts `count` nodes that know three seeds and nothing else, then one more.
+    /// Starts `count` nodes that know three seeds and nothing else until they agree; then, in a cluster of that size that has
+    /// come to rest, one more.
     package static func growth(count: Int, seed: UInt64, lossPerMille: UInt64 = 0) -> Growth {
-        var settings = SwimWorld.Settings(count: count + 1, seed: seed)
+        var settings = SwimWorld.Settings(count: count, seed: seed)
         settings.lossPerMille = lossPerMille
-        var world = SwimWorld(settings)
-        for number in 0..<count { world.start(number, seeds: [0, 1, 2]) }
+        var forming = SwimWorld(settings)
+        for number in 0..<count { forming.start(number, seeds: [0, 1, 2]) }
         var growth = Growth()
-        growth.formation = world.run(until: 300_000, every: 200) { $0.allAgree }
+        growth.formation = forming.run(until: 300_000, every: 200) { $0.allAgree }
+        growth.views = (0..<count).map { forming.machine($0)?.members ?? [] }
+        settings.count = count + 1
+        var world = SwimWorld(settings)
+        world.startAllKnown(count)
         world.run(20_000)
         world.tally = SwimWorld.Tally()
         world.start(count, seeds: [0, 1, 2])
         growth.join = world.run(until: 300_000, every: 50) { $0.allSeeNormal(count) }
+        // News goes on for a while after everybody has heard it, which belongs to its price.
+        world.run(5_000)
         growth.joinRecords = world.tally.records
         growth.joinBytes = world.tally.bytes
-        _ = world.run(until: 300_000, every: 200) { $0.allAgree }
-        growth.views = (0...count).map { world.machine($0)?.members ?? [] }
         return growth
     }
 }

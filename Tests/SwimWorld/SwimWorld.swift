@@ -149,15 +149,15 @@ package struct SwimWorld {
         self.schedule(after: self.network.within(0...self.settings.tick), .tick(node: number, life: node.life + 1))
     }
 
-    /// Starts all nodes as members that know each other already, as after a restart of everything.
-    package mutating func startAllKnown() {
-        let all = self.machines.indices.map { number in
+    /// Starts the first `count` nodes, or all, as members that know each other, as after a restart of everything.
+    package mutating func startAllKnown(_ count: Int? = nil) {
+        let all = (0..<(count ?? self.machines.count)).map { number in
             let node = self.machines[number]
             return MemberRecord(
                 node: node.id, name: "n\(number + 1)", address: node.address, zone: "z\(number % 3)", state: .normal,
                 softwareVersion: "1.0.0")
         }
-        for number in self.machines.indices {
+        for number in all.indices {
             self.machines[number].persisted = all
             self.start(number, seeds: [])
         }
