@@ -101,6 +101,15 @@ package struct Siblings: Hashable, Sendable {
         return shown
     }
 
+    /// Only what a merge and a look at the clock need: contexts, dots, times and expiries.
+    package func heads() -> Siblings {
+        var shown = self
+        shown.versions = self.versions.map {
+            Version(dot: $0.dot, time: $0.time, expiry: $0.expiry, metadata: .none, value: ByteBuffer())
+        }
+        return shown
+    }
+
     /// What the writer of `dot` may be told to have seen when the answer carries no values.
     ///
     /// The whole context would cover siblings that the writer was never shown, and its next put would silently remove

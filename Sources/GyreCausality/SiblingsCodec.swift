@@ -75,6 +75,21 @@ extension Siblings {
         return try self.readSummary(from: &copy)
     }
 
+    /// The value that a reader of a bucket with `conflicts=lww` sees, a slice of `buffer`; nil for a tombstone and for what cannot be
+    /// read. Expiry is not looked at. Allocates nothing for one version, which is the rule.
+    package static func latestValue(of buffer: ByteBuffer) -> ByteBuffer? {
+        var rest = buffer
+        guard let summary = try? self.readSummary(from: &rest) else { return nil }
+        guard summary.versionCount == 1 else {
+            rest = buffer
+            return (try? Siblings(decoding: &rest))?.showingLatest().versions.first?.value
+        }
+        // Behind the context lie the dot, in two integers, and the content.
+        guard VersionVector.skip(in: &rest), (try? rest.readVarint()) != nil, (try? rest.readVarint()) != nil
+        else { return nil }
+        return Version.value(inContent: &rest)
+    }
+
     private static func readSummary(from buffer: inout ByteBuffer) throws(DecodeError) -> SiblingsSummary {
         let flags = try buffer.readFixed(as: UInt8.self)
         guard flags & ~Format.someExpiry == Format.version else { throw .invalid(field: "siblings format") }
@@ -130,6 +145,16 @@ extension Version {
         }
         let value = try buffer.readCounted(bytesMax: Self.valueBytesMax)
         self.init(dot: dot, time: time, expiry: expiry, metadata: metadata, value: value)
+    }
+
+    /// The value in what `encodeContent` wrote, without a look at most of the rest; nil for what cannot be read.
+    static func value(inContent buffer: inout ByteBuffer) -> ByteBuffer? {
+        guard buffer.readInteger(as: UInt64.self) != nil, let flags = buffer.readInteger(as: UInt8.self) else {
+            return nil
+        }
+        if flags & Format.expiry != 0, (try? buffer.readVarint()) == nil { return nil }
+        if flags & Format.metadata != 0, (try? VersionMetadata(decoding: &buffer)) == nil { return nil }
+        return try? buffer.readCounted(bytesMax: Self.valueBytesMax)
     }
 
     /// True when the content of `self` has smaller canonical bytes than that of `other`: the order in which replicas agree

@@ -162,6 +162,15 @@ extension VersionVector {
         }
     }
 
+    /// Moves behind what `encode` wrote without keeping it; false when the bytes end before.
+    static func skip(in buffer: inout ByteBuffer) -> Bool {
+        guard let count = try? buffer.readVarint(), count <= UInt64(Self.actorsMax) else { return false }
+        for _ in 0..<Int(count) {
+            guard buffer.readInteger(as: UInt64.self) != nil, (try? buffer.readVarint()) != nil else { return false }
+        }
+        return true
+    }
+
     /// Reads what `encode` wrote and leaves the rest of `buffer` unread.
     ///
     /// Refuses every other form: unsorted or repeated nodes, a counter of zero, more than `actorsMax` entries.

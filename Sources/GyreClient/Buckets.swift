@@ -56,7 +56,7 @@ public struct Bucket: Hashable, Sendable {
         self.writes = count(properties.writes, standard: Int(report.writes))
         self.primaryReads = count(properties.primaryReads, standard: 0)
         self.primaryWrites = count(properties.primaryWrites, standard: 0)
-        self.conflicts = properties.showsLatestOnly ? .lww : .siblings
+        self.conflicts = (properties.siblings ?? .standard(of: record.name.bytes)) == .lastWriteWins ? .lww : .siblings
         self.timeToLive = properties.timeToLiveMilliseconds.map { .milliseconds(Int64(clamping: $0)) }
         self.isSloppy = properties.allowsFallbacks
         let all = [

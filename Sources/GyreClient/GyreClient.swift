@@ -229,7 +229,7 @@ public final class GyreClient: Sendable {
             }
             return (siblings.context, siblings.versions)
         case .notFound(let context): return (context, [])
-        case .stored, .status, .location, .explained, .repairing, .buckets, .failed: throw Self.nonsense
+        case .stored, .status, .location, .explained, .repairing, .buckets, .listed, .failed: throw Self.nonsense
         }
     }
 

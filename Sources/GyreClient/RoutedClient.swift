@@ -135,7 +135,7 @@ package final class RoutedClient {
             switch request {
             // A change of a bucket that is done twice is the same change.
             case .put, .delete, .bucketSet: self.isRead = false
-            case .get, .status, .locate, .explain, .repairCounts, .bucketList, .bucketShow: self.isRead = true
+            case .get, .status, .locate, .explain, .repairCounts, .bucketList, .bucketShow, .list: self.isRead = true
             // Said twice they do no more than said once.
             case .repair, .repairCancel: self.isRead = true
             }

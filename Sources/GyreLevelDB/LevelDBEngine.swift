@@ -119,7 +119,7 @@ package final class LevelDBEngine: Sendable {
     /// Objects of a range in storage order, up to its limits; blocks for disk reads and does not fill the block cache.
     package func list(_ range: ObjectRange) throws(StorageFailure) -> ObjectPage {
         let start = range.after.map { StorageKey.bytes(of: $0) } ?? StorageKey.lowerBound(of: range.first)
-        return try self.page(from: start, range.countMax, range.bytesMax, isWhole: range.isWhole) { key in
+        return try self.page(from: start, range.countMax, range.bytesMax, range.shape) { key in
             guard key.getInteger(at: key.readerIndex, as: UInt8.self) == StorageTable.objects.rawValue,
                 let token = key.getInteger(at: key.readerIndex + 1, as: UInt64.self), token <= range.last.rawValue
             else { return .past }
@@ -136,7 +136,7 @@ package final class LevelDBEngine: Sendable {
             start.clear()
             StorageKey.writeHint(for: target, after, into: &start)
         }
-        return try self.page(from: start, countMax, bytesMax, isWhole: true) { key in
+        return try self.page(from: start, countMax, bytesMax, .records) { key in
             guard key.getInteger(at: key.readerIndex, as: UInt8.self) == StorageTable.hints.rawValue,
                 key.getInteger(at: key.readerIndex + 1, as: UInt64.self) == target.rawValue
             else { return .past }
@@ -167,7 +167,7 @@ package final class LevelDBEngine: Sendable {
     }
 
     private func page(
-        from start: ByteBuffer, _ countMax: Int, _ bytesMax: Int, isWhole: Bool, _ judge: (ByteBuffer) -> Listing
+        from start: ByteBuffer, _ countMax: Int, _ bytesMax: Int, _ shape: ListShape, _ judge: (ByteBuffer) -> Listing
     ) throws(StorageFailure) -> ObjectPage {
         var page = ObjectPage()
         var bytes = 0
@@ -182,12 +182,12 @@ package final class LevelDBEngine: Sendable {
             case .entry(let found): name = found
             }
             guard page.hasRoom(bytes, countMax, bytesMax) else {
-                page.isComplete = false
+                page.next = name
                 return false
             }
             let held = RecordFormat.read(ByteBuffer(bytes: value), name: name)
             if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
-            guard let entry = ListedObject(name, held, isWhole: isWhole) else { return true }
+            guard let entry = ListedObject(name, held, shape) else { return true }
             bytes += entry.bytes
             page.entries.append(entry)
             return true

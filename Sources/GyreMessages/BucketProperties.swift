@@ -28,6 +28,17 @@ package enum SiblingRule: UInt8, Hashable, Sendable {
     case showAll = 1
     /// The live one with the latest hybrid time (`conflicts=lww`), under the context of all.
     case lastWriteWins = 2
+
+    /// The rule of a bucket that has none: `lastWriteWins` for the databases of Redis clients, which know no siblings (`redis` and
+    /// `redis:1` to `redis:15`), and `showAll` for all others.
+    package static func standard(of bucket: ByteBuffer) -> SiblingRule {
+        guard (5...8).contains(bucket.readableBytes), bucket.readableBytesView.starts(with: "redis".utf8) else {
+            return .showAll
+        }
+        if bucket.readableBytes == 5 { return .lastWriteWins }
+        let rest = String(decoding: bucket.readableBytesView.dropFirst(5), as: UTF8.self)
+        return (1...15).contains { rest == ":\($0)" } ? .lastWriteWins : .showAll
+    }
 }
 
 /// What a bucket does differently from the rest of the cluster; everything may be left unset. Pure value.
@@ -40,7 +51,7 @@ package struct BucketProperties: Hashable, Sendable {
     package var primaryReads = QuorumSize.standard
     /// PW where a put does not say; `standard` when not set, which asks for none.
     package var primaryWrites = QuorumSize.standard
-    /// What a get shows; nil when not set, which is `showAll`.
+    /// What a get shows; nil when not set, which is `SiblingRule.standard`.
     package var siblings: SiblingRule?
     /// How long a value lives whose put does not say, in milliseconds, at least 1; nil for ever.
     package var timeToLiveMilliseconds: UInt64?
@@ -52,9 +63,6 @@ package struct BucketProperties: Hashable, Sendable {
 
     /// Whether nothing is set.
     package var isEmpty: Bool { self == BucketProperties() }
-
-    /// Whether a get shows one sibling only.
-    package var showsLatestOnly: Bool { self.siblings == .lastWriteWins }
 
     /// Whether fallbacks count towards a quorum (sloppy quorum), unless a request asks for primaries.
     package var allowsFallbacks: Bool { self.sloppy ?? true }

@@ -150,6 +150,8 @@ package enum ClientRequest: Hashable, Sendable {
     indirect case bucketShow(BucketName)
     /// Change properties of one bucket: 1 to `BucketChange.countMax` changes, in order.
     indirect case bucketSet(BucketName, [BucketChange])
+    /// A part of the keys of a bucket, or of the buckets that have keys.
+    indirect case list(ListRequest)
 
     /// The object concerned, if there is one.
     package var name: ObjectName? {
@@ -158,7 +160,7 @@ package enum ClientRequest: Hashable, Sendable {
         case .get(let get): get.name
         case .delete(let delete): delete.name
         case .locate(let name), .explain(let name): name
-        case .status, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet: nil
+        case .status, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet, .list: nil
         }
     }
 }
@@ -317,6 +319,8 @@ package enum ClientResponse: Hashable, Sendable {
     indirect case repairing(RepairCounts, isOver: Bool, silent: [NodeID])
     /// The answer to `bucketList`, `bucketShow` (one bucket) and `bucketSet` (the one bucket, as it is durable now).
     indirect case buckets(BucketReport)
+    /// The answer to `list`.
+    indirect case listed(ListedNames)
     /// It did not succeed.
     case failed(Failure)
 }

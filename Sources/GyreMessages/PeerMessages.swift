@@ -65,6 +65,10 @@ package enum PeerMessage: Hashable, Sendable {
     indirect case inspected(tag: UInt64, Inspection)
     /// What buckets do differently.
     case buckets(BucketMessage)
+    /// Which objects do you hold? Answered by `listed`.
+    indirect case list(tag: UInt64, ListQuestion)
+    /// The answer to `list`.
+    indirect case listed(tag: UInt64, ListAnswer)
 }
 
 /// The first frame of every connection, from the side that dialled.

@@ -21,7 +21,8 @@ package struct TwinRefusal: Hashable, Comparable, Sendable {
     package init?(reason: String) {
         guard reason.hasPrefix("[twin "), let end = reason.firstIndex(of: "]") else { return nil }
         let words = reason[..<end].split(separator: " ")
-        guard words.count == 3, let milliseconds = UInt64(words[1]), let address = PeerAddress(parsing: String(words[2]))
+        guard words.count == 3, let milliseconds = UInt64(words[1]),
+            let address = PeerAddress(parsing: String(words[2]))
         else { return nil }
         self.init(startedAt: WallTime(milliseconds: milliseconds), address: address)
     }

@@ -49,7 +49,7 @@ extension Node {
                 return self.answer(target, .failed(failure), into: &effects)
             }
             self.set(changes, of: name, target, into: &effects)
-        case .put, .get, .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel: break
+        case .put, .get, .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .list: break
         }
     }
 

@@ -163,7 +163,9 @@ extension Node {
     /// What a client is shown of a record: live siblings that have not expired, or only the context.
     private func found(_ record: ByteBuffer, _ operation: GetOperation, _ wall: WallTime) -> ClientResponse {
         guard record.readableBytes > 0 else { return .notFound(context: VersionVector()) }
-        let latestOnly = self.buckets.table.properties(of: operation.name.bucket)?.showsLatestOnly ?? false
+        let bucket = operation.name.bucket
+        let rule = self.buckets.table.properties(of: bucket)?.siblings ?? SiblingRule.standard(of: bucket)
+        let latestOnly = rule == .lastWriteWins
         if !operation.headOnly, let summary = try? Siblings.peek(record), summary.versionCount > 0, !summary.hasExpiry,
             !latestOnly || summary.versionCount == 1
         {

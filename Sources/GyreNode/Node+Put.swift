@@ -73,7 +73,7 @@ extension Node {
         case .delete(let delete):
             return .delete(seen: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .list:
             return nil
         }
     }

@@ -100,6 +100,8 @@ extension Node {
             self.onInspectRead(work, target: target, outcome, at: now, into: &effects)
         case .merge, .fetch, .figures, .lease, .heal, .repair, .ownHint, .hint, .fetchHint, .hintList, .hintDrop:
             preconditionFailure("taken by onReplicaWork and onHintWork")
+        case .list(let node, let tag, let question, let countMax):
+            self.onListedOwn(question, for: node, tag, countMax: countMax, outcome, at: now, into: &effects)
         case .bucketSet(let target, let record): self.onBucketsKept((target, record), into: &effects)
         case .bucketsLearned: self.onBucketsKept(nil, into: &effects)
         }
@@ -246,6 +248,7 @@ extension Node {
         self.expireDeliveries(at: now)
         self.expireExchanges(at: now, into: &effects)
         self.expireExplains(at: now, into: &effects)
+        self.expireLists(at: now, into: &effects)
     }
 
     /// Ends or redirects every operation that waits for `node`.
@@ -253,6 +256,7 @@ extension Node {
         self.latencies.forget(node)
         self.failPuts(at: node, at: now, into: &effects)
         self.failGets(at: node, at: now, into: &effects)
+        self.failLists(at: node, at: now, into: &effects)
         self.found.removeAll(keepingCapacity: true)
         self.forwards.indices(into: &self.found) { $0.to == node }
         for index in self.found {

@@ -30,6 +30,8 @@ extension Node {
         case .repairCancel(let id): return self.cancelRepair(id, target, into: &effects)
         case .bucketList, .bucketShow, .bucketSet:
             return self.onBucketRequest(request, target, into: &effects)
+        case .list(let request):
+            return self.startList(request, target, timeout: timeout, at: now, into: &effects)
         case .put, .get, .delete:
             break
         }
@@ -71,7 +73,7 @@ extension Node {
         case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
         case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .list:
             break
         }
     }
@@ -129,7 +131,7 @@ extension Node {
             return self.refusal(of: put.seen)
         case .delete(let delete): return self.refusal(of: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .list:
             return nil
         }
     }
@@ -150,6 +152,11 @@ extension Node {
     /// What the request leaves open is its bucket's choice, then the node's.
     func needed(by request: ClientRequest) -> (all: Int, primaries: Int)? {
         let quorum = self.options.quorum
+        if case .list(let list) = request {
+            let bucket = list.bucket.flatMap { self.buckets.table.properties(of: $0) }
+            let reads = QuorumSize.standard.filled(by: bucket?.reads, replicas: quorum.replicas)
+            return self.sizes(reads, .standard, standard: quorum.reads)
+        }
         guard let name = request.name else { return (1, 0) }
         let bucket = self.buckets.table.properties(of: name.bucket)
         switch request {
@@ -165,7 +172,8 @@ extension Node {
             let writes = delete.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
             let primaries = delete.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
             return self.sizes(writes, primaries, standard: quorum.writes)
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet,
+            .list:
             return (1, 0)
         }
     }

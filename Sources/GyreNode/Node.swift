@@ -70,6 +70,7 @@ package struct Node: ~Copyable {
     var refill: Refill?
     var inspections: SlotTable<InspectOperation>
     var explains: SlotTable<ExplainOperation>
+    var lists: SlotTable<ListOperation>
     private var lastTick = Instant.start
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
@@ -115,6 +116,7 @@ package struct Node: ~Copyable {
         self.served = SlotTable(kind: .served, life: life)
         self.inspections = SlotTable(kind: .inspection, life: life)
         self.explains = SlotTable(kind: .explain, life: life)
+        self.lists = SlotTable(kind: .list, life: life)
         self.exchangeBudget = options.exchange.bytesPerSecond / 10
         self.trees = TreeKeeper(
             options: options.trees, shape: shape,
@@ -181,9 +183,8 @@ package struct Node: ~Copyable {
     }
 
     private mutating func noticeDrained(into effects: inout [NodeEffect]) {
-        guard !self.drained, self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count == 0 else {
-            return
-        }
+        let waiting = self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.lists.count
+        guard !self.drained, waiting == 0 else { return }
         self.drained = true
         effects.append(.event(.drained))
     }
@@ -223,6 +224,8 @@ package struct Node: ~Copyable {
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
             }
         case .buckets(let message): self.onBuckets(from: node, message, into: &effects)
+        case .list(let tag, let question): self.list(question, for: node, tag, at: now, into: &effects)
+        case .listed(let tag, let answer): self.onListed(from: node, tag, answer, at: now, into: &effects)
         }
     }
 
@@ -232,7 +235,7 @@ package struct Node: ~Copyable {
         case .put: self.onOwnWrite(tag, reply.outcome, at: now, into: &effects)
         case .get: self.onOwnRead(tag, reply.outcome, at: now, into: &effects)
         case .replica: self.onReplicaWork(tag, reply.outcome, at: now, into: &effects)
-        case .forward, .heal, .delivery, .exchange, .served, .inspection, .explain, nil: break
+        case .forward, .heal, .delivery, .exchange, .served, .inspection, .explain, .list, nil: break
         }
     }
 

@@ -113,6 +113,8 @@ enum ReplicaOperation {
     case servedMerge(UInt64, ObjectName)
     /// Part of an `InspectOperation`; the object, or the hint for a target.
     case inspectRead(UInt64, target: NodeID?)
+    /// A page of objects for the coordinator of a listing.
+    case list(from: NodeID, tag: UInt64, ListQuestion, countMax: Int)
     /// A client's change of a bucket on its way to the disk.
     case bucketSet(ReplyTarget, BucketRecord)
     /// What peers told about buckets, on its way to the disk.

@@ -1,7 +1,7 @@
 /// Which table an operation's tag belongs to.
 enum OperationKind: UInt64 {
     case put = 1
-    case get, forward, replica, heal, delivery, exchange, served, inspection, explain
+    case get, forward, replica, heal, delivery, exchange, served, inspection, explain, list
 }
 
 /// Operations in flight, found by tag without hashing; a tag is never used twice while it could still be answered.

@@ -6,6 +6,8 @@ import GyreMessages
 enum Door {
     /// A client or peer that speaks Gyre's own protocol.
     case native(InboundConnection)
+    /// A client that speaks the Redis protocol.
+    case resp(RespConnection)
     /// Code of this process, like the HTTP server.
     case desk(DeskDoor)
 
@@ -13,6 +15,7 @@ enum Door {
     func reply(_ response: ClientResponse, to request: UInt64) {
         switch self {
         case .native(let connection): connection.reply(response, to: request)
+        case .resp(let connection): connection.reply(response, to: request)
         case .desk(let desk): desk.reply(response, to: request)
         }
     }
@@ -21,6 +24,7 @@ enum Door {
     func flush() {
         switch self {
         case .native(let connection): connection.flush()
+        case .resp(let connection): connection.flush()
         // A desk's answers are promises, which are kept at once.
         case .desk: break
         }
@@ -30,6 +34,7 @@ enum Door {
     func close() {
         switch self {
         case .native(let connection): connection.close()
+        case .resp(let connection): connection.close()
         case .desk(let desk): desk.close()
         }
     }
@@ -37,7 +42,7 @@ enum Door {
     /// Whether it is a socket, which counts among the connections.
     var isConnection: Bool {
         switch self {
-        case .native: true
+        case .native, .resp: true
         case .desk: false
         }
     }

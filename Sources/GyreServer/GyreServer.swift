@@ -21,7 +21,9 @@ package final class GyreServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
     private let shell: ShellBox
-    private let listener: any Channel
+    /// Where Redis clients are served, with the port it got; nil for nowhere.
+    package let resp: PeerAddress?
+    private let listeners: [any Channel]
     private let ended: EventLoopFuture<Void>
 
     /// What holds the lock and the files, dropped together when the server closes.
@@ -63,20 +65,15 @@ package final class GyreServer: Sendable {
         self.shell = shell
         self.ended = ended.futureResult
         self.node = directory.identity.node
-        do throws(ServerError) { try await Self.checkIdentity(options, directory, loop) } catch {
-            ended.succeed()
-            log.critical("node may not start", metadata: ["reason": "\(error)"])
-            throw error
-        }
-        do {
-            self.listener = try await Self.bind(options.listen, loop, shell, limits)
+        let listen: PeerAddress
+        do throws(ServerError) {
+            try await Self.checkIdentity(options, directory, loop, log)
+            (self.listeners, listen, self.resp) = try await Self.bindAll(options, loop, shell, limits)
+            self.listen = listen
         } catch {
             ended.succeed()
-            throw .cannotListen(Self.explanation(error, options.listen))
+            throw error
         }
-        let port = self.listener.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? options.listen.port
-        let listen = PeerAddress(host: options.listen.host, port: port)
-        self.listen = listen
         do {
             let storage = try StorageThreads(
                 directory.engine,
@@ -93,9 +90,9 @@ package final class GyreServer: Sendable {
                 }
             }.get()
             // Nobody was accepted until here, because there was nobody to talk to.
-            try await self.listener.setOption(.autoRead, value: true).get()
+            for listener in self.listeners { try await listener.setOption(.autoRead, value: true).get() }
         } catch {
-            try? await self.listener.close()
+            for listener in self.listeners { try? await listener.close() }
             ended.succeed()
             throw (error as? ServerError) ?? .storage("\(error)")
         }
@@ -116,7 +113,7 @@ package final class GyreServer: Sendable {
 
     /// Stops accepting, refuses what is new, finishes what is in flight within `ShellLimits.drainTimeout`. Returns at once.
     package func beginStop() {
-        self.listener.close(promise: nil)
+        for listener in self.listeners { listener.close(promise: nil) }
         let shell = self.shell
         self.loop.execute { shell.value?.beginStop() }
     }
@@ -173,7 +170,7 @@ extension GyreServer {
 
     /// Asks those that the node knows whether it may come back under its identity; a new one needs no leave.
     private static func checkIdentity(
-        _ options: ServerOptions, _ directory: DataDirectory, _ loop: any EventLoop
+        _ options: ServerOptions, _ directory: DataDirectory, _ loop: any EventLoop, _ log: Logger
     ) async throws(ServerError) {
         guard directory.origin == .kept else { return }
         let recovered = directory.engine.recovered
@@ -183,12 +180,40 @@ extension GyreServer {
             address: options.advertise ?? options.listen, leased: recovered.counterFloor,
             directory: options.dataDirectory)
         let others = known.filter { $0.node != directory.identity.node && $0.state != .removed }.map(\.address)
-        try await check.run(asking: Array(Set(others + options.seeds)).sorted(), on: loop)
+        do throws(ServerError) {
+            try await check.run(asking: Array(Set(others + options.seeds)).sorted(), on: loop)
+        } catch {
+            log.critical("node may not start", metadata: ["reason": "\(error)"])
+            throw error
+        }
+    }
+
+    /// Opens every door; on failure none stays open.
+    private static func bindAll(
+        _ options: ServerOptions, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
+    ) async throws(ServerError) -> (listeners: [any Channel], listen: PeerAddress, resp: PeerAddress?) {
+        func bound(_ channel: any Channel, _ wanted: PeerAddress) -> PeerAddress {
+            let port = channel.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? wanted.port
+            return PeerAddress(host: wanted.host, port: port)
+        }
+        let native: any Channel
+        do {
+            native = try await Self.bind(options.listen, loop, shell, limits) { $0.makeConnection() }
+        } catch { throw .cannotListen(Self.explanation(error, options.listen, "--listen")) }
+        guard let address = options.resp else { return ([native], bound(native, options.listen), nil) }
+        do {
+            let resp = try await Self.bind(address, loop, shell, limits) { $0.makeRespConnection() }
+            return ([native, resp], bound(native, options.listen), bound(resp, address))
+        } catch {
+            try? await native.close()
+            throw .cannotListen(Self.explanation(error, address, "--resp"))
+        }
     }
 
     /// Listens, without accepting anybody yet.
-    private static func bind(
-        _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
+    private static func bind<Handler: ChannelInboundHandler>(
+        _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits,
+        _ makeHandler: @escaping @Sendable (NodeShell) -> Handler
     ) async throws -> any Channel {
         try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1_024)
@@ -209,7 +234,7 @@ extension GyreServer {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let shell = shell.value else { throw ChannelError.ioOnClosedChannel }
-                    try channel.pipeline.syncOperations.addHandler(shell.makeConnection())
+                    try channel.pipeline.syncOperations.addHandler(makeHandler(shell))
                 }
             }
             .bind(host: address.host, port: Int(address.port)).get()
@@ -245,12 +270,12 @@ extension GyreServer {
             submit: { requests in storage.submit(requests) == .queued })
     }
 
-    private static func explanation(_ error: any Error, _ address: PeerAddress) -> String {
+    private static func explanation(_ error: any Error, _ address: PeerAddress, _ flag: String) -> String {
         guard let error = error as? IOError else { return "cannot listen on \(address): \(error)" }
         switch error.errnoCode {
-        case EADDRINUSE: return "\(address) is in use by another process; choose another --listen, or stop that one"
+        case EADDRINUSE: return "\(address) is in use by another process; choose another \(flag), or stop that one"
         case EACCES: return "may not listen on \(address); choose a port above 1023"
-        case EADDRNOTAVAIL: return "\(address) is no address of this machine; choose another --listen"
+        case EADDRNOTAVAIL: return "\(address) is no address of this machine; choose another \(flag)"
         default: return "cannot listen on \(address): \(error)"
         }
     }

@@ -60,6 +60,9 @@ final class NodeShell {
 
     private var tickTask: RepeatedTask?
     private var sampleTask: RepeatedTask?
+    /// Names the writes of Redis clients together with a count; drawn anew in every life.
+    let clientNumber: UInt64
+    private var respConnections: UInt64 = 0
     private var stop: StopState?
     private var metrics = ServerMetrics()
     private let startedAt: WallTime
@@ -89,6 +92,8 @@ final class NodeShell {
         self.limits = limits
         self.clock = clock
         self.startedAt = clock.now.wall
+        var random = random
+        self.clientNumber = random.next()
         self.random = random
         self.loop = loop
         self.log = log
@@ -307,7 +312,8 @@ final class NodeShell {
         self.twinAt = self.now.instant
         guard twin < self.asTwin else {
             return self.notice(
-                "another process uses this node's identity and should end", ["address": "\(twin.address)"], level: .error)
+                "another process uses this node's identity and should end", ["address": "\(twin.address)"],
+                level: .error)
         }
         let reason =
             "another process uses this node's identity since before, at \(twin.address); stop one of the two, and give"
@@ -375,6 +381,14 @@ final class NodeShell {
         let connection = self.connections.insert(Door.native) { InboundConnection(id: $0, shell: self) }
         self.connections.expectHandshake(of: connection.id, by: deadline)
         return connection
+    }
+
+    /// The handler of a Redis client's connection that was just accepted.
+    func makeRespConnection() -> RespConnection {
+        self.readClock()
+        self.respConnections += 1
+        let number = self.respConnections
+        return self.connections.insert(Door.resp) { RespConnection(id: $0, number: number, shell: self) }
     }
 
     /// A desk for code of this process.

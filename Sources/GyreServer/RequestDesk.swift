@@ -151,7 +151,7 @@ extension ClientRequest {
         switch self {
         case .put(let put): put.value.readableBytes
         case .get, .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .list:
             0
         }
     }

@@ -27,6 +27,8 @@ package struct ServerOptions: Sendable {
     package var listen = PeerAddress(host: "127.0.0.1", port: 7400)
     /// Where peers and clients reach it, when that is not where it listens.
     package var advertise: PeerAddress?
+    /// Where Redis clients are served; nil for nowhere, port 0 for a free port.
+    package var resp: PeerAddress?
     /// Addresses to find the cluster by.
     package var seeds: [PeerAddress] = []
     /// The cluster's name; nodes of different names refuse each other.

@@ -10,7 +10,8 @@ enum OperationLabel: Int, CaseIterable {
         case .put: self = .put
         case .get: self = .get
         case .delete: self = .delete
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet:
+        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet,
+            .list:
             self = .other
         }
     }
@@ -32,7 +33,7 @@ enum OutcomeLabel: Int, CaseIterable {
 
     init(_ response: ClientResponse) {
         switch response {
-        case .stored, .found, .status, .location, .explained, .repairing, .buckets: self = .done
+        case .stored, .found, .status, .location, .explained, .repairing, .buckets, .listed: self = .done
         case .notFound: self = .notFound
         case .failed(let failure):
             switch failure {

@@ -1,4 +1,5 @@
 package import GyreBase
+package import GyreWire
 package import NIOCore
 
 /// The limits that the shell around the node keeps (architecture §6); each answers with a refusal and is counted.
@@ -19,6 +20,10 @@ package struct ShellLimits: Sendable {
     package var clientOutputPauseBytes = 4 << 20
     /// Bytes to a peer that did not leave yet; beyond, messages are dropped, which the node's deadlines notice.
     package var peerOutputBytesMax = 32 << 20
+    /// What a Redis client may send at once; beyond, its connection is told so and closed.
+    package var resp = RespLimits()
+    /// The deadline of what a Redis client asks, which its protocol does not carry.
+    package var respTimeout = TimeSpan.seconds(5)
     /// How long a connection may take to introduce itself.
     package var handshakeTimeout = TimeSpan.seconds(5)
     /// How long dialling may take.

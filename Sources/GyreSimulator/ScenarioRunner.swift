@@ -204,7 +204,7 @@ struct ScenarioStage {
         case .found(var record):
             guard let siblings = try? Siblings(decoding: &record) else { return }
             self.contexts[name, default: [:]][key] = siblings.context
-        case .status, .location, .explained, .repairing, .buckets, .failed, nil: break
+        case .status, .location, .explained, .repairing, .buckets, .listed, .failed, nil: break
         }
     }
 

@@ -25,7 +25,7 @@ enum ScenarioText {
             let missing = silent.isEmpty ? "" : ", \(silent.count) silent"
             return "compared \(counts.compared) of \(counts.planned), differed \(counts.keysDiffering), "
                 + "repaired \(counts.keysRepaired), failed \(counts.failed)\(missing)\(isOver ? ", over" : "")"
-        case .status, .location, .explained, .buckets: return "an answer of another kind"
+        case .status, .location, .explained, .buckets, .listed: return "an answer of another kind"
         case nil: return "no answer" + (isWrite ? "; it may have happened" : "")
         }
     }

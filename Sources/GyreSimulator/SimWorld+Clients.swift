@@ -25,7 +25,7 @@ extension SimWorld {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
         case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
         case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .list:
             break
         }
         self.operations.append(operation)
@@ -114,7 +114,7 @@ extension SimWorld {
             try self.onFailure(failure, index)
             return
         case .buckets: self.mark(.bucketSet)
-        case .status, .location, .explained, .repairing: break
+        case .status, .location, .explained, .repairing, .listed: break
         }
         self.finish(index)
     }
@@ -146,7 +146,7 @@ extension SimWorld {
         case .put(let put): !self.plan.isSloppy || put.primaryWrites == .matching
         case .get(let get): !self.plan.isSloppy || get.primaryReads == .matching
         case .delete, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
-            .bucketSet:
+            .bucketSet, .list:
             !self.plan.isSloppy
         }
     }
@@ -220,7 +220,7 @@ extension SimWorld {
                 hash.record(record.version.node.rawValue)
             }
             return hash.value
-        case .status, .location, .explained, .repairing: return 1
+        case .status, .location, .explained, .repairing, .listed: return 1
         }
     }
 }

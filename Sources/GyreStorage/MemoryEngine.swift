@@ -206,7 +206,7 @@ package struct MemoryEngine: Sendable {
             let held = self.places(of: target)
                 .filter { place in after.map { $0 < place.name } ?? true }
                 .map { ($0.name, self.held($0)) }
-            return .listed(ObjectPage(held, countMax, bytesMax, isWhole: true))
+            return .listed(ObjectPage(held, countMax, bytesMax, .records))
         case .drop(let target, let name, let digest):
             let place = RecordPlace(name, hintFor: target)
             let current = self.current(place)
@@ -246,7 +246,7 @@ package struct MemoryEngine: Sendable {
             guard range.isOrdered, let record = self.overlay[place] else { return (place.name, self.held(place)) }
             return (place.name, record.map(HeldRecord.held) ?? .absent)
         }
-        return ObjectPage(held, range.countMax, range.bytesMax, isWhole: range.isWhole)
+        return ObjectPage(held, range.countMax, range.bytesMax, range.shape)
     }
 
     private mutating func current(_ place: RecordPlace) -> HeldRecord {

@@ -1,4 +1,5 @@
 package import GyreBase
+import GyreCausality
 package import NIOCore
 
 /// Which objects a listing wants: a run of tokens, from one name on, up to a limit.
@@ -15,8 +16,8 @@ package struct ObjectRange: Sendable {
     package var bytesMax = 1 << 20
     /// Whether the listing takes its place among the writes: it sees all that were asked for before it and none after.
     package var isOrdered = false
-    /// Whether the records themselves are wanted, besides their digests.
-    package var isWhole = false
+    /// What is wanted of the records, besides their digests.
+    package var shape = ListShape.digests
 
     /// All objects whose token is in `first...last`.
     package init(first: Token, last: Token) {
@@ -25,13 +26,23 @@ package struct ObjectRange: Sendable {
     }
 }
 
+/// How much of each record a listing carries.
+package enum ListShape: Sendable {
+    /// Nothing but the digest.
+    case digests
+    /// The record without values and metadata: enough to merge with others and to see whether the object lives.
+    case heads
+    /// All of it.
+    case records
+}
+
 /// One object of a listing.
 package struct ListedObject: Sendable {
     /// Its name.
     package let name: ObjectName
     /// Its digest; nil when its record is corrupt.
     package let digest: RecordDigest?
-    /// Its canonical record; empty unless whole records were wanted.
+    /// As much of its canonical record as was wanted; empty for `digests`.
     package let record: ByteBuffer
     /// Whether one of its versions has an expiry.
     package let hasExpiry: Bool
@@ -45,14 +56,24 @@ package struct ListedObject: Sendable {
     }
 
     /// What a listing shows of `held`; nil when nothing is held.
-    package init?(_ name: ObjectName, _ held: HeldRecord, isWhole: Bool) {
+    package init?(_ name: ObjectName, _ held: HeldRecord, _ shape: ListShape) {
         switch held {
         case .absent: return nil
         case .corrupt: self.init(name: name, digest: nil)
         case .held(let record):
-            self.init(
-                name: name, digest: record.digest, record: isWhole ? record.body : ByteBuffer(),
-                hasExpiry: record.hasExpiry)
+            var body = ByteBuffer()
+            switch shape {
+            case .digests: break
+            case .records: body = record.body
+            case .heads:
+                var whole = record.body
+                guard let siblings = try? Siblings(decoding: &whole) else {
+                    self.init(name: name, digest: nil)
+                    return
+                }
+                siblings.heads().encode(into: &body)
+            }
+            self.init(name: name, digest: record.digest, record: body, hasExpiry: record.hasExpiry)
         }
     }
 
@@ -64,21 +85,23 @@ package struct ListedObject: Sendable {
 package struct ObjectPage: Sendable {
     /// The objects.
     package var entries: [ListedObject] = []
+    /// The object of the range that comes next after them; nil when nothing does.
+    package var next: ObjectName?
     /// Whether nothing in the range comes after them.
-    package var isComplete = true
+    package var isComplete: Bool { self.next == nil }
 
     /// An empty page.
     package init() {}
 
     /// The first of `records`, which are in storage order, up to the limits.
     package init(
-        _ records: some Sequence<(ObjectName, HeldRecord)>, _ countMax: Int, _ bytesMax: Int, isWhole: Bool
+        _ records: some Sequence<(ObjectName, HeldRecord)>, _ countMax: Int, _ bytesMax: Int, _ shape: ListShape
     ) {
         var bytes = 0
         for (name, held) in records {
-            guard let entry = ListedObject(name, held, isWhole: isWhole) else { continue }
+            guard let entry = ListedObject(name, held, shape) else { continue }
             guard self.hasRoom(bytes, countMax, bytesMax) else {
-                self.isComplete = false
+                self.next = name
                 return
             }
             bytes += entry.bytes

@@ -18,6 +18,7 @@ extension ClientRequest {
         static let bucketList: UInt8 = 6
         static let bucketShow: UInt8 = 7
         static let bucketSet: UInt8 = 8
+        static let list: UInt8 = 9
     }
 
     /// Appends the kind, then what belongs to it.
@@ -56,6 +57,9 @@ extension ClientRequest {
             buffer.writeInteger(Kind.bucketSet)
             name.encode(into: &buffer)
             try BucketChange.encode(changes, into: &buffer)
+        case .list(let request):
+            buffer.writeInteger(Kind.list)
+            try request.encode(into: &buffer)
         }
     }
 
@@ -76,6 +80,7 @@ extension ClientRequest {
         case Kind.bucketSet:
             let name = try BucketName(decoding: &buffer)
             self = .bucketSet(name, try BucketChange.list(decoding: &buffer))
+        case Kind.list: self = .list(try ListRequest(decoding: &buffer))
         default: throw .invalid(field: "client request")
         }
     }

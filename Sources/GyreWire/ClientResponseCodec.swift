@@ -16,6 +16,7 @@ extension ClientResponse {
         static let explained: UInt8 = 0x10
         static let repairing: UInt8 = 0x11
         static let buckets: UInt8 = 7
+        static let listed: UInt8 = 8
     }
 
     /// Appends the kind, then what belongs to it.
@@ -53,6 +54,9 @@ extension ClientResponse {
         case .buckets(let report):
             buffer.writeInteger(Kind.buckets)
             try report.encode(into: &buffer)
+        case .listed(let page):
+            buffer.writeInteger(Kind.listed)
+            try page.encode(into: &buffer)
         }
     }
 
@@ -77,6 +81,7 @@ extension ClientResponse {
             self = .repairing(counts, isOver: isOver, silent: silent)
         case Kind.failed: self = .failed(try Failure(decoding: &buffer))
         case Kind.buckets: self = .buckets(try BucketReport(decoding: &buffer))
+        case Kind.listed: self = .listed(try ListedNames(decoding: &buffer))
         default: throw .invalid(field: "client response")
         }
     }

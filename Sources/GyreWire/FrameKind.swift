@@ -40,6 +40,10 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case inspected = 0x2D
     /// `PeerMessage.buckets`.
     case buckets = 0x30
+    /// `PeerMessage.list`.
+    case list = 0x34
+    /// `PeerMessage.listed`.
+    case listed = 0x35
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }

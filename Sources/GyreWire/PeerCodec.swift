@@ -22,6 +22,8 @@ extension PeerMessage {
         case .inspect: .inspect
         case .inspected: .inspected
         case .buckets: .buckets
+        case .list: .list
+        case .listed: .listed
         }
     }
 
@@ -77,6 +79,12 @@ extension PeerMessage {
             buffer.writeInteger(tag)
             try inspection.encode(into: &buffer)
         case .buckets(let message): try message.encode(into: &buffer)
+        case .list(let tag, let question):
+            buffer.writeInteger(tag)
+            question.encode(into: &buffer)
+        case .listed(let tag, let answer):
+            buffer.writeInteger(tag)
+            try answer.encode(into: &buffer)
         }
     }
 
@@ -131,6 +139,8 @@ extension PeerMessage {
             self = .exchanged(tag: tag, step: step, try ExchangeAnswer(decoding: &buffer))
         case .inspect: self = .inspect(tag: tag, name: try ObjectName(decoding: &buffer))
         case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
+        case .list: self = .list(tag: tag, try ListQuestion(decoding: &buffer))
+        case .listed: self = .listed(tag: tag, try ListAnswer(decoding: &buffer))
         case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets:
             throw .invalid(field: "peer message")
         }

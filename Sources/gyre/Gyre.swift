@@ -17,6 +17,7 @@ struct Gyre: AsyncParsableCommand {
             PutCommand.self,
             GetCommand.self,
             DeleteCommand.self,
+            KeysCommand.self,
             StatusCommand.self,
             RingCommand.self,
             BucketCommand.self,

@@ -2,6 +2,7 @@ import ArgumentParser
 import Dispatch
 import Glibc
 import GyreBase
+import GyreMembership
 import GyreServer
 import Logging
 import ServiceLifecycle
@@ -40,7 +41,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Whether healthy nodes stand in for owners that cannot be reached: on or off. Default on.")
     var sloppy: String?
     @Option(help: "HOST:PORT of the HTTP interface; not in this version.") var http: String?
-    @Option(help: "HOST:PORT of the Redis interface; not in this version.") var resp: String?
+    @Option(help: "HOST:PORT to serve Redis clients on; port 0 takes a free one. Default: not served.") var resp:
+        String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
     @Option(help: "A YAML file of settings.") var config: String?
     @Flag(help: "Check the settings and exit.") var check = false
@@ -70,7 +72,8 @@ struct ServeCommand: AsyncParsableCommand {
         let signals = await StopSignals { await group.triggerGracefulShutdown() }
         defer { signals.cancel() }
         StandardStreams.writeLine(
-            "ready name=\(options.name) node=\(server.node) listen=\(server.listen) http=- resp=-")
+            "ready name=\(options.name) node=\(server.node) listen=\(server.listen) http=-"
+                + " resp=\(server.resp?.description ?? "-")")
         do {
             try await group.run()
         } catch let error as ServerError {
@@ -101,11 +104,12 @@ struct ServeCommand: AsyncParsableCommand {
         guard let data = try settings.text(self.data, "data") else {
             throw CommandFailure(.usage, "a node needs a directory of its own: add --data")
         }
-        for (flag, key) in [(self.http, "http"), (self.resp, "resp")] where try settings.text(flag, key) != nil {
-            throw CommandFailure(.usage, "\(key) is not in this version of gyre; leave it out")
+        if try settings.text(self.http, "http") != nil {
+            throw CommandFailure(.usage, "http is not in this version of gyre; leave it out")
         }
         var options = ServerOptions(name: name, dataDirectory: data)
         options.listen = try settings.address(self.listen, "listen") ?? options.listen
+        options.resp = try settings.address(self.resp, "resp")
         options.advertise = try settings.address(self.advertise, "advertise")
         options.seeds = try settings.addresses(self.seed, "seed")
         options.cluster = try settings.text(self.cluster, "cluster") ?? options.cluster

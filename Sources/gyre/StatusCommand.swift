@@ -97,7 +97,8 @@ struct StatusSummary {
             }
         }
         for row in rows {
-            guard row.report?.counters.contains(where: { $0.name == StatusReport.identityInUse && $0.value > 0 }) ?? false
+            guard
+                row.report?.counters.contains(where: { $0.name == StatusReport.identityInUse && $0.value > 0 }) ?? false
             else { continue }
             problems.append("another process uses the identity of \(row.record.name): stop it")
         }

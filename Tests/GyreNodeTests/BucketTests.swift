@@ -125,7 +125,7 @@ private func isBadRequest(_ response: ClientResponse?, _ word: String) -> Bool {
             me: try TestCluster.record(0), seeds: [], known: [],
             recovered: RecoveredState(counterFloor: 100, buckets: document), now: cluster.now)
         #expect(node.bucketTable == cluster.nodes[0].node.bucketTable)
-        #expect(node.bucketTable.properties(of: ByteBuffer(string: "default"))?.showsLatestOnly == true)
+        #expect(node.bucketTable.properties(of: ByteBuffer(string: "default"))?.siblings == .lastWriteWins)
     }
 
     @Test func aNodeRefusesToStartFromADocumentItCannotRead() throws {

@@ -91,11 +91,31 @@ enum Golden {
                     ]))
             ),
         ]
-        return handshakeAndClient + failed + peers + Self.healing(name) + (try Self.buckets())
+        return handshakeAndClient + failed + peers + Self.healing(name) + (try Self.buckets()) + Self.listings(name)
     }
 }
 
 extension Golden {
+    /// What is said about listings.
+    static func listings(_ name: ObjectName) -> [(name: String, frame: Frame)] {
+        let position = ListPosition(of: Token(rawValue: 0x0123_4567_89AB_CDEF))
+        let bucket = ByteBuffer(string: "carts")
+        let prefix = ByteBuffer(string: "a")
+        let page = ListAnswer.page([NamedRecord(name: name, record: ByteBuffer(string: "heads"))], next: position)
+        let question = ListQuestion(
+            from: position, last: Token(rawValue: .max), bucket: bucket, prefix: prefix)
+        let all = ListRequest(bucket: nil, limit: 10)
+        let part = ListRequest(bucket: bucket, prefix: prefix, from: position, limit: 10)
+        return [
+            ("list", .peer(.list(tag: 1, question))), ("listed", .peer(.listed(tag: 1, page))),
+            ("listed-refused", .peer(.listed(tag: 1, .refused))),
+            ("request-list", .request(tag: 1, timeoutMilliseconds: 1_000, .list(part))),
+            ("request-list-buckets", .request(tag: 1, timeoutMilliseconds: 1_000, .list(all))),
+            ("names", .response(tag: 1, .listed(ListedNames(names: [bucket, prefix], next: position)))),
+            ("names-last", .response(tag: 1, .listed(ListedNames(names: [], next: nil)))),
+        ]
+    }
+
     /// What is said about buckets, with every property set and with none.
     static func buckets() throws -> [(name: String, frame: Frame)] {
         let name = try BucketName(ByteBuffer(string: "carts"))

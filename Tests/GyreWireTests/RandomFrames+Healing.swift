@@ -95,5 +95,5 @@ extension RandomFrames {
         (0..<self.below(4)).map { _ in NamedRecord(name: self.name(), record: self.bytes(max: 100)) }
     }
 
-    private mutating func below(_ bound: UInt64) -> Int { Int(self.number() % bound) }
+    mutating func below(_ bound: UInt64) -> Int { Int(self.number() % bound) }
 }

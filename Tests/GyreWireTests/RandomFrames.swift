@@ -12,7 +12,7 @@ struct RandomFrames {
     init(seed: UInt64) { self.random = SeededRandom(seed: seed) }
 
     mutating func frame() -> Frame {
-        switch self.random.below(18) {
+        switch self.random.below(19) {
         case 0: .request(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
         case 1: .response(tag: self.random.next(), self.response())
         case 2: .peer(.replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300)))
@@ -37,6 +37,7 @@ struct RandomFrames {
         case 14: .peer(self.exchange())
         case 15: .peer(.repair(self.repairMessage()))
         case 16: .peer(self.inspect())
+        case 17: .peer(self.listing())
         default: .helloReply(self.helloReply())
         }
     }
@@ -63,7 +64,7 @@ struct RandomFrames {
     }
 
     mutating func request() -> ClientRequest {
-        switch self.random.below(12) {
+        switch self.random.below(13) {
         case 0:
             .put(
                 PutRequest(
@@ -93,12 +94,13 @@ struct RandomFrames {
         case 8: .repair(self.repairRequest())
         case 9: .repairCounts(id: self.random.next())
         case 10: .repairCancel(id: self.random.next())
+        case 11: .list(self.listRequest())
         default: .locate(self.name())
         }
     }
 
     mutating func response() -> ClientResponse {
-        switch self.random.below(9) {
+        switch self.random.below(10) {
         case 0:
             .stored(
                 context: self.context(), acks: UInt8(self.random.below(256)), needed: UInt8(self.random.below(256))
@@ -121,6 +123,7 @@ struct RandomFrames {
                 )
             )
         case 6: .explained(self.explanation())
+        case 8: .listed(self.listedNames())
         case 7:
             .repairing(
                 self.repairCounts(), isOver: self.coin(), silent: (0..<self.random.below(4)).map { _ in self.node() })

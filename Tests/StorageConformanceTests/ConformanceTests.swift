@@ -265,7 +265,7 @@ struct ConformanceTests {
             if random.chance(1, in: 10) { try disk.reopen() }
         }
         var everything = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
-        everything.isWhole = true
+        everything.shape = .records
         let list = StorageRequest.list(StorageTag(rawValue: 1), everything)
         #expect("\(try memory.commit([list]))" == "\(try disk.commit([list]))", "seed \(seed)")
         let (left, right) = (try memory.figures(), try disk.figures())

@@ -45,7 +45,7 @@ struct ListTests {
         #expect(pages == 3 && entries.count == 9)
         #expect(entries.filter { $0.digest == nil }.map(\.name) == [try Sample.name("k5")])
         range.after = nil
-        (range.countMax, range.bytesMax, range.isWhole) = (100, 1, true)
+        (range.countMax, range.bytesMax, range.shape) = (100, 1, .records)
         guard case .listed(let one) = try store.commit([.list(store.tag(), range)])[0] else { return }
         #expect(one.entries.count == 1 && !one.isComplete, "one entry always fits")
     }

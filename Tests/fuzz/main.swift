@@ -18,6 +18,7 @@ private enum Part: UInt8 {
     case metadata = 0x83
     case members = 0x84
     case buckets = 0x85
+    case resp = 0x86
 }
 
 @_silgen_name("LLVMFuzzerRunDriver")
@@ -38,6 +39,7 @@ private func fuzz(_ bytes: ByteBuffer) {
     if selector == 0 { return fuzzStream(rest) }
     if let kind = FrameKind(rawValue: selector) { return fuzzPayload(rest, kind: kind) }
     guard let part = Part(rawValue: selector) else { return }
+    if part == .resp { return fuzzResp(rest) }
     fuzzPart(part, rest)
 }
 
@@ -84,6 +86,38 @@ private func fuzzPayload(_ payload: ByteBuffer, kind: FrameKind) {
     require(again == bytes, "a message encodes to the same bytes")
 }
 
+/// The commands of a Redis client fed in pieces, and whether they end in an error.
+private func commands(in stream: ByteBuffer, pieceBytes: Int) -> ([[ByteBuffer]], RespError?) {
+    var parser = RespParser()
+    var commands: [[ByteBuffer]] = []
+    var rest = stream
+    while rest.readableBytes > 0, let piece = rest.readSlice(length: min(pieceBytes, rest.readableBytes)) {
+        parser.append(piece)
+        do {
+            while try parser.next() {
+                require(parser.count > 0 && parser.commandBytes > 0, "a command has a name")
+                _ = parser.packedName
+                commands.append((0..<parser.count).map { parser.argument($0) })
+                parser.consume()
+            }
+        } catch { return (commands, error) }
+    }
+    return (commands, nil)
+}
+
+private func fuzzResp(_ stream: ByteBuffer) {
+    let (whole, error) = commands(in: stream, pieceBytes: .max)
+    let (dripped, drippedError) = commands(in: stream, pieceBytes: 1)
+    require(whole == dripped && error == drippedError, "the cut of a stream does not matter")
+    var again = ByteBuffer()
+    for command in whole {
+        RespEncoder.array(count: command.count, into: &again)
+        for argument in command { RespEncoder.bulk(argument, into: &again) }
+    }
+    let (back, backError) = commands(in: again, pieceBytes: .max)
+    require(back == whole && backError == nil, "commands that are written again are read again")
+}
+
 private func fuzzPart(_ part: Part, _ bytes: ByteBuffer) {
     var rest = bytes
     var again = ByteBuffer()
@@ -100,6 +134,7 @@ private func fuzzPart(_ part: Part, _ bytes: ByteBuffer) {
         case .metadata: try VersionMetadata(decoding: &rest).encode(into: &again)
         case .members: try MemberRecord.encode(MemberRecord.list(decoding: &rest), into: &again)
         case .buckets: try BucketRecord.encode(BucketRecord.list(decoding: &rest), into: &again)
+        case .resp: return
         }
     } catch {
         return

@@ -23,7 +23,8 @@ struct BenchCommand: AsyncParsableCommand {
         abstract: "Measure throughput and latency.",
         discussion: """
             Closed loop without --rate: each client waits for its answer before it asks again. With --rate, operations \
-            have an intended start and their latency counts from there, so that stalls are not hidden. Puts overwrite.
+            have an intended start and their latency counts from there, so that stalls are not hidden. Puts overwrite. \
+            With --resp, the same operations go as GET and SET to any server of the Redis protocol.
             """
     )
 
@@ -51,6 +52,8 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(
         help: "Whether all clients share one connection a node, as callers of GyreClient do: shared or own.")
     var connections = BenchConnections.shared
+    @Option(help: "HOST:PORT of a server of the Redis protocol to drive instead; repeatable.") var resp: [String] = []
+    @Option(help: "How long to run before measuring, such as 5s.") var warmup: TimeText?
     @Flag(help: "Write every key once first; needed once before workloads that read.")
     var load = false
     @Option(help: "Also write the JSON result to this file.")
@@ -108,6 +111,13 @@ struct BenchCommand: AsyncParsableCommand {
         settings.bucket = self.bucket
         settings.timeout = .milliseconds(Int64(clamping: self.cluster.timeout.milliseconds))
         settings.ownConnections = self.connections == .own
+        settings.warmUp = .milliseconds(Int64(clamping: self.warmup?.milliseconds ?? 0))
+        settings.resp = try self.resp.map { text in
+            guard let address = PeerAddress(parsing: text) else {
+                throw CommandFailure(.usage, "--resp must be HOST:PORT, not '\(text)'")
+            }
+            return address
+        }
         return settings
     }
 
@@ -147,7 +157,8 @@ struct BenchCommand: AsyncParsableCommand {
     private func document(_ tallies: [BenchOperation: BenchTally], _ seconds: Double) -> JSONText {
         .object([
             ("workload", .text(self.workload.rawValue)), ("clients", .integer(Int64(self.clients))),
-            ("connections", .text(self.connections.rawValue)), ("keys", .unsigned(self.keys)),
+            ("connections", .text(self.connections.rawValue)),
+            ("protocol", .text(self.resp.isEmpty ? "gyre" : "resp")), ("keys", .unsigned(self.keys)),
             ("value_size", .integer(Int64(self.valueSize))), ("distribution", .text(self.distribution.rawValue)),
             ("seed", .unsigned(self.seed)), ("seconds", .number((seconds * 1_000).rounded() / 1_000)),
             ("machine", machineFacts()),

@@ -1,5 +1,4 @@
 import GyreBase
-import GyreClient
 import Histogram
 
 /// What one kind of operation did: latencies and errors. Confined to the loop of the bench.
@@ -18,7 +17,7 @@ struct BenchTally {
     }
 
     /// An operation failed.
-    mutating func record(_ code: GyreError.Code) { self.errors[code.rawValue, default: 0] += 1 }
+    mutating func record(_ code: String) { self.errors[code, default: 0] += 1 }
 
     /// Operations that succeeded.
     var count: UInt64 { self.latencies.totalCount }

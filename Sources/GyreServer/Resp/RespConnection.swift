@@ -1,0 +1,331 @@
+import GyreBase
+import GyreMessages
+import GyreNode
+import GyreWire
+import Logging
+import NIOCore
+
+/// A Redis client's connection to this node.
+///
+/// Commands that arrived together run together and are answered in order; a command that could see, or be seen by, an earlier one on
+/// the same key waits for that one, so that a client reads its own writes. Confined to the shell's loop.
+final class RespConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// A command that is not answered, or whose answer waits for an earlier one.
+    private struct Slot {
+        let shape: RespShape
+        let access: RespAccess
+        let bytes: Int
+        let started: Instant
+        let operation: OperationLabel
+        var job: RespJob?
+        var state = State.waiting
+
+        enum State {
+            case waiting
+            case answered(ClientResponse)
+            case done(RespAnswer)
+        }
+    }
+
+    /// The number that answers carry.
+    let id: UInt64
+    let shell: NodeShell
+    /// What the client chose.
+    var session: RespSession
+    var parser: RespParser
+    private var context: ChannelHandlerContext?
+    private var output = ByteBuffer()
+    private var isDirty = false
+    private var isClosing = false
+    private var readsPaused = false
+    private var slots = CircularBuffer<Slot>(initialCapacity: 1)
+    /// The number of the first slot; counts commands.
+    private var head: UInt32 = 0
+    private var waiting = RespAccess.Counts()
+    private var requestBytes = 0
+    /// How long an answer is likely to be: the recent ones decide how many more may be asked for.
+    private var answerBytesExpected = 16 << 10
+
+    /// Output storage that an idle connection may keep.
+    private static let idleOutputBytesMax = 4 << 10
+
+    init(id: UInt64, number: UInt64, shell: NodeShell) {
+        self.id = id
+        self.shell = shell
+        self.session = RespSession(number: number, client: shell.clientNumber)
+        self.parser = RespParser(limits: shell.limits.resp)
+    }
+
+    // MARK: - The channel
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.shell.counters.connectionsAccepted += 1
+        if self.shell.connections.count > self.shell.limits.connectionsMax {
+            self.shell.counters.connectionsRefused += 1
+            self.answer(.error("ERR max number of clients reached"))
+            self.endAfterAnswers()
+        }
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.isClosing = true
+        self.slots.removeAll()
+        self.shell.requestBytes -= self.requestBytes
+        self.requestBytes = 0
+        self.shell.connections.remove(self.id)
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !self.isClosing else { return }
+        self.shell.readClock()
+        self.parser.append(self.unwrapInboundIn(data))
+        if !self.readsPaused { self.readCommands() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { self.resumeReading() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A reset or a broken pipe: the other side is gone, which is no news worth a line.
+        context.close(promise: nil)
+    }
+
+    // MARK: - Commands
+
+    private func readCommands() {
+        do throws(RespError) {
+            while !self.isClosing {
+                guard self.hasRoom else { return self.pauseReading() }
+                guard try self.parser.next() else { return }
+                // A command that must wait for an earlier one is looked at again when something was answered.
+                guard self.dispatch() else { return self.pauseReading() }
+                self.parser.consume()
+            }
+        } catch {
+            self.shell.counters.framesRejected += 1
+            self.answer(.error("ERR Protocol error: \(error)"))
+            self.endAfterAnswers()
+        }
+    }
+
+    /// Answers a command that asks the node nothing.
+    func answer(_ answer: RespAnswer) {
+        if self.slots.isEmpty {
+            RespEncoder.write(answer, self.session.version, into: &self.output)
+            self.markDirty()
+        } else {
+            self.slots.append(
+                Slot(
+                    shape: .value, access: .none, bytes: 0, started: self.shell.now.instant, operation: .other,
+                    state: .done(answer)))
+        }
+    }
+
+    /// Whether a command that touches what `access` says must wait for one that is under way.
+    func mustWait(_ access: RespAccess) -> Bool {
+        guard self.waiting.mayConcern(access) else { return false }
+        return self.slots.contains { slot in
+            guard case .waiting = slot.state else { return false }
+            return access.concerns(slot.access)
+        }
+    }
+
+    /// Asks the node one thing and shows its answer in `shape`.
+    func ask(_ request: ClientRequest, _ shape: RespShape, _ access: RespAccess) {
+        let bytes = request.valueBytes
+        guard self.shell.requestBytes + bytes <= self.shell.limits.requestBytesMax else {
+            return self.answer(.error(RespFailure.text(.overloaded)))
+        }
+        let number = self.open(shape, access, bytes, OperationLabel(request), job: nil)
+        self.shell.deliver(
+            .client(
+                ReplyAddress(connection: self.id, request: UInt64(number) << 32), request,
+                timeout: self.shell.limits.respTimeout))
+    }
+
+    /// Runs a command of several steps.
+    func run(_ job: RespJob, _ access: RespAccess, _ operation: OperationLabel) {
+        let bytes = self.parser.commandBytes
+        guard self.shell.requestBytes + bytes <= self.shell.limits.requestBytesMax else {
+            return self.answer(.error(RespFailure.text(.overloaded)))
+        }
+        let number = self.open(.value, access, bytes, operation, job: job)
+        job.begin(
+            ask: { [weak self] request, part in
+                guard let self else { return }
+                self.shell.deliver(
+                    .client(
+                        ReplyAddress(connection: self.id, request: UInt64(number) << 32 | UInt64(part)), request,
+                        timeout: self.shell.limits.respTimeout))
+            },
+            done: { [weak self] answer in self?.complete(number, .done(answer)) })
+    }
+
+    private func open(
+        _ shape: RespShape, _ access: RespAccess, _ bytes: Int, _ operation: OperationLabel, job: RespJob?
+    ) -> UInt32 {
+        let number = self.head &+ UInt32(self.slots.count)
+        self.slots.append(
+            Slot(
+                shape: shape, access: access, bytes: bytes, started: self.shell.now.instant, operation: operation,
+                job: job))
+        self.waiting.add(access, 1)
+        self.requestBytes += bytes
+        self.shell.requestBytes += bytes
+        return number
+    }
+
+    // MARK: - Answers
+
+    /// The node has answered one request of a command.
+    func reply(_ response: ClientResponse, to request: UInt64) {
+        let number = UInt32(truncatingIfNeeded: request >> 32)
+        let index = Int(number &- self.head)
+        guard index < self.slots.count else { return }
+        if let job = self.slots[offset: index].job {
+            job.take(response, part: Int(UInt32(truncatingIfNeeded: request)))
+        } else {
+            self.complete(number, .answered(response))
+        }
+    }
+
+    private func complete(_ number: UInt32, _ state: Slot.State) {
+        let index = Int(number &- self.head)
+        guard index < self.slots.count, case .waiting = self.slots[offset: index].state else { return }
+        let slot = self.slots[offset: index]
+        self.waiting.add(slot.access, -1)
+        self.requestBytes -= slot.bytes
+        self.shell.requestBytes -= slot.bytes
+        let outcome: OutcomeLabel =
+            switch state {
+            case .answered(let response): OutcomeLabel(response)
+            case .done(.error): .refused
+            case .waiting, .done: .done
+            }
+        self.shell.counters.record(slot.operation, outcome, took: self.shell.now.instant.since(slot.started))
+        if index > 0 {
+            self.slots[offset: index].state = state
+            self.slots[offset: index].job = nil
+            return
+        }
+        self.write(state, slot.shape)
+        self.slots.removeFirst()
+        self.head &+= 1
+        while let next = self.slots.first {
+            if case .waiting = next.state { break }
+            self.write(next.state, next.shape)
+            self.slots.removeFirst()
+            self.head &+= 1
+        }
+        self.markDirty()
+    }
+
+    private func write(_ state: Slot.State, _ shape: RespShape) {
+        let before = self.output.readableBytes
+        switch state {
+        case .waiting: break
+        case .answered(let response): shape.write(response, self.session.version, into: &self.output)
+        case .done(let answer): RespEncoder.write(answer, self.session.version, into: &self.output)
+        }
+        let bytes = self.output.readableBytes - before
+        self.answerBytesExpected = max(bytes, self.answerBytesExpected - self.answerBytesExpected / 4)
+    }
+
+    private func markDirty() {
+        guard !self.isDirty else { return }
+        self.isDirty = true
+        self.shell.markDirty(.resp(self))
+    }
+
+    /// Writes what this turn produced; then the turn's room may be used for more commands.
+    func flush() {
+        self.isDirty = false
+        guard let context = self.context else { return }
+        if self.isClosing, self.slots.isEmpty {
+            let last = self.output
+            self.output = ByteBuffer()
+            // Closing at once would throw away what the socket did not take yet.
+            context.writeAndFlush(self.wrapOutboundOut(last)).assumeIsolated().whenComplete { _ in
+                context.close(promise: nil)
+            }
+            return
+        }
+        if self.output.readableBytes > 0 {
+            context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
+            if self.output.capacity > Self.idleOutputBytesMax {
+                self.output = ByteBuffer()
+            } else {
+                self.output.clear()
+            }
+        }
+        self.checkOutputCap(context)
+        self.resumeReading()
+    }
+
+    // MARK: - Back pressure
+
+    /// Whether one more command may be read: in number, in bytes, and in what its answer is likely to add.
+    private var hasRoom: Bool {
+        let limits = self.shell.limits
+        guard self.slots.count < limits.requestsInFlightMax, self.context?.channel.isWritable ?? false else {
+            return false
+        }
+        if self.slots.isEmpty { return self.output.readableBytes < limits.clientOutputPauseBytes }
+        return self.requestBytes < limits.requestBytesPause
+            && self.output.readableBytes + self.slots.count * self.answerBytesExpected < limits.clientOutputPauseBytes
+    }
+
+    private func pauseReading() {
+        guard !self.readsPaused else { return }
+        self.readsPaused = true
+        try? self.context?.channel.syncOptions?.setOption(.autoRead, value: false)
+    }
+
+    private func resumeReading() {
+        guard self.readsPaused, !self.isClosing, self.hasRoom else { return }
+        self.readsPaused = false
+        self.shell.readClock()
+        self.readCommands()
+        if !self.readsPaused { try? self.context?.channel.syncOptions?.setOption(.autoRead, value: true) }
+    }
+
+    /// Closes a connection whose client asks and never reads the answers.
+    private func checkOutputCap(_ context: ChannelHandlerContext) {
+        guard !context.channel.isWritable else { return }
+        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        guard waiting > self.shell.limits.clientOutputBytesMax else { return }
+        self.shell.counters.slowReaders += 1
+        self.shell.notice("client does not read its answers", ["bytes": "\(waiting)", "remote": "\(self.remote)"])
+        self.isClosing = true
+        context.close(promise: nil)
+    }
+
+    // MARK: - End
+
+    /// Reads no more, and closes when everything that was asked is answered.
+    func endAfterAnswers() {
+        self.isClosing = true
+        self.parser = RespParser(limits: self.shell.limits.resp)
+        self.markDirty()
+    }
+
+    /// Closes after what is already to be written.
+    func close() {
+        self.isClosing = true
+        self.slots.removeAll()
+        self.flush()
+    }
+
+    private var remote: String { self.context?.remoteAddress?.description ?? "unknown" }
+}
