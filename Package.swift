@@ -20,10 +20,14 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let httpServer = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let httpParts = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 
 /// A module of the house; `needs` are the arrows that leave it.
@@ -49,6 +53,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
@@ -76,7 +83,8 @@ let package = Package(
             "GyreServer",
             [
                 "GyreBase", "GyreCausality", "GyreRing", "GyreMembership", "GyreMessages", "GyreStorage", "GyreQuorum",
-                "GyreNode", "GyreWire", "GyreLevelDB", nioCore, nioPosix, nioLocks, logging, metrics, lifecycle,
+                "GyreNode", "GyreWire", "GyreLevelDB", "GyreMetrics", nioCore, nioPosix, nioLocks, logging, coreMetrics,
+                lifecycle,
             ]
         ),
         room(
@@ -84,6 +92,20 @@ let package = Package(
             [
                 "GyreBase", "GyreCausality", "GyreRing", "GyreMembership", "GyreMessages", "GyreWire", nioCore,
                 nioPosix, nioLocks,
+            ]
+        ),
+        room("GyreMetrics", [coreMetrics]),
+        room(
+            "GyreReports",
+            ["GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreClient", nioCore]
+        ),
+        room(
+            "GyreHTTP",
+            [
+                "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
+                "GyreReports",
+                "GyreMetrics", "GyreRing", httpServer, httpTypes, httpParts, coreMetrics, nioHTTP1, nioCore, nioPosix,
+                logging, lifecycle,
             ]
         ),
         room(
@@ -97,8 +119,8 @@ let package = Package(
             name: "gyre",
             dependencies: [
                 "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
-                "GyreSimulator",
-                arguments, configuration, histogram, lifecycle, logging, metrics, nioCore, nioPosix,
+                "GyreReports", "GyreMetrics", "GyreHTTP", "GyreSimulator",
+                arguments, configuration, histogram, lifecycle, logging, coreMetrics, nioCore, nioPosix,
             ],
             swiftSettings: settings
         ),
@@ -180,6 +202,13 @@ let package = Package(
             ],
             path: "Tests/Torture",
             swiftSettings: settings
+        ),
+        tests(
+            "GyreHTTPTests",
+            [
+                "GyreBase", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP", nioCore,
+                coreMetrics, logging,
+            ]
         ),
         tests("CommandTests", []),
         tests("TidyTests", []),

@@ -48,6 +48,8 @@ apt_install() {
 
 node_port() { echo $((first_port + 10 * ($1 - 1))); }
 node_address() { echo "127.0.0.1:$(node_port "$1")"; }
+# The HTTP interface of node $1, with its status page.
+node_page() { echo "127.0.0.1:$(($(node_port "$1") + 1))"; }
 resp_address() { echo "127.0.0.1:$(($(node_port "$1") + 2))"; }
 node_data() { echo "$cluster_home/data/n$1"; }
 node_log() { echo "$cluster_home/logs/n$1.log"; }

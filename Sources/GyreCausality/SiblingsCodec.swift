@@ -24,6 +24,12 @@ private enum Format {
 }
 
 extension Siblings {
+    /// How many versions encoded siblings hold, from their first bytes; nil when these are of no known form.
+    package static func versionCount(of record: ByteBuffer) -> Int? {
+        var rest = record
+        return (try? self.readSummary(from: &rest))?.versionCount
+    }
+
     /// The most versions that `init(decoding:)` accepts; concurrent puts may pass `siblingsMax`, never this.
     package static let siblingsDecodedMax = 4_096
 

@@ -219,6 +219,9 @@ package final class LevelDBEngine: Sendable {
             falsePositives: self.counters.falsePositives.load(ordering: .relaxed))
     }
 
+    /// What the group commits since the store was opened took.
+    package var commitFigures: CommitFigures { self.counters.commitFigures }
+
     /// LevelDB's own account of its levels, for an operator.
     package var levelStatistics: String { self.database.property("leveldb.stats") ?? "" }
 
@@ -326,6 +329,19 @@ final class EngineCounters: Sendable {
     let committedWrites = Atomic<UInt64>(0)
     let falsePositives = Atomic<UInt64>(0)
     private let hints = Mutex(HintTotals())
+    private let groups = Mutex(CommitFigures())
+
+    /// Counts one group commit.
+    func noteCommit(nanoseconds: Int64, writes: Int) {
+        self.groups.withLock { figures in
+            figures.microseconds.record(UInt64(clamping: nanoseconds / 1_000))
+            figures.writes.record(UInt64(writes))
+            if nanoseconds >= CommitFigures.stallNanoseconds { figures.stalls &+= 1 }
+        }
+    }
+
+    /// What was counted of group commits.
+    var commitFigures: CommitFigures { self.groups.withLock { $0 } }
 
     /// Publishes the totals of hints.
     func set(_ totals: HintTotals) { self.hints.withLock { $0 = totals } }

@@ -113,7 +113,9 @@ package final class StorageThreads: Sendable {
         while start < requests.count {
             var replies: [StorageReply] = []
             replies.reserveCapacity(min(requests.count - start, self.engine.options.commitMax))
+            let began = Mailbox.clock
             start = try writer.commit(requests, from: start, into: &replies)
+            self.engine.counters.noteCommit(nanoseconds: Mailbox.clock - began, writes: replies.count)
             self.answer(replies)
         }
         requests.removeAll(keepingCapacity: true)

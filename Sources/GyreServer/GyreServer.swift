@@ -25,6 +25,8 @@ package final class GyreServer: Sendable {
     package let resp: PeerAddress?
     private let listeners: [any Channel]
     private let ended: EventLoopFuture<Void>
+    private let stopping = Atomic<Bool>(false)
+    private let levels = LevelGauges()
 
     /// What holds the lock and the files, dropped together when the server closes.
     private struct Disk: Sendable {
@@ -109,10 +111,31 @@ package final class GyreServer: Sendable {
         } catch { throw (error as? ServerError) ?? .storage("\(error)") }
     }
 
+    /// What happened in the last seconds, for code outside the node's loop. Throws once the node has stopped.
+    package func statsBoard() async throws(ServerError) -> StatsBoard {
+        let shell = self.shell
+        do {
+            return try await self.loop.submit {
+                guard let shell = shell.value else { throw ServerError.storage("the node has stopped") }
+                return shell.board
+            }.get()
+        } catch { throw (error as? ServerError) ?? .storage("\(error)") }
+    }
+
+    /// Sets the gauges of LevelDB's levels; takes the database's own lock for a moment. From any thread.
+    package func setStorageGauges() {
+        let engine = self.disk.withLock { $0?.directory.engine }
+        if let engine { self.levels.set(LevelFigures.read(engine.levelStatistics)) }
+    }
+
+    /// Whether a stop was asked for; new requests are refused from then on.
+    package var isStopping: Bool { self.stopping.load(ordering: .relaxed) }
+
     // MARK: - Stop
 
     /// Stops accepting, refuses what is new, finishes what is in flight within `ShellLimits.drainTimeout`. Returns at once.
     package func beginStop() {
+        self.stopping.store(true, ordering: .relaxed)
         for listener in self.listeners { listener.close(promise: nil) }
         let shell = self.shell
         self.loop.execute { shell.value?.beginStop() }
@@ -264,10 +287,13 @@ extension GyreServer {
         let identity = ShellIdentity(
             node: directory.identity.node, address: me.address, cluster: options.cluster,
             partitionCount: UInt32(options.partitionCount), replicas: UInt8(options.replicas))
-        return NodeShell(
+        let shell = NodeShell(
             node: node, identity: identity, limits: limits, clock: clock,
             random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, ended: ended, log: log,
             submit: { requests in storage.submit(requests) == .queued })
+        let engine = directory.engine
+        shell.storageFigures = { EngineSample(engine) }
+        return shell
     }
 
     private static func explanation(_ error: any Error, _ address: PeerAddress, _ flag: String) -> String {

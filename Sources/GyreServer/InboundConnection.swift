@@ -78,7 +78,9 @@ final class InboundConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !self.isClosing else { return }
         self.shell.readClock()
-        self.decoder.append(self.unwrapInboundIn(data))
+        let bytes = self.unwrapInboundIn(data)
+        self.shell.counters.receivedBytes &+= UInt64(bytes.readableBytes)
+        self.decoder.append(bytes)
         self.readFrames()
     }
 
@@ -113,7 +115,9 @@ final class InboundConnection: ChannelInboundHandler {
         case (.handshake, .hello(let hello)): self.onHello(hello)
         case (.client, .request(let tag, let timeout, let request)):
             self.onRequest(tag, timeout: .milliseconds(Int64(timeout)), request)
-        case (.peer(let node), .peer(let message)): self.shell.deliver(.peer(node, message))
+        case (.peer(let node), .peer(let message)):
+            self.shell.counters.peerReceived[PeerKind(message).rawValue] &+= 1
+            self.shell.deliver(.peer(node, message))
         case (.closed, _): break
         case (.handshake, _), (.client, _), (.peer, _):
             self.shell.counters.framesRejected += 1
@@ -162,7 +166,7 @@ final class InboundConnection: ChannelInboundHandler {
             self.answerBytesExpected = max(bytes, self.answerBytesExpected - self.answerBytesExpected / 4)
         }
         let span = self.shell.now.instant.since(entry.started)
-        self.shell.counters.record(entry.operation, OutcomeLabel(response), took: span)
+        self.shell.counters.record(entry.operation, response, valueBytes: entry.bytes, took: span)
         if case .status(let report) = response {
             self.append(.response(tag: entry.tag, .status(self.shell.completed(report))))
         } else {
@@ -205,6 +209,7 @@ final class InboundConnection: ChannelInboundHandler {
             return
         }
         if self.output.readableBytes > 0 {
+            self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
             context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
             self.output.clear()
         }

@@ -10,14 +10,18 @@ struct LatencyHistogram {
     private var counts: [UInt64]
     /// How many were recorded.
     private(set) var count: UInt64 = 0
+    /// The sum of all, in microseconds, wrapping.
+    private(set) var sumMicroseconds: UInt64 = 0
 
     /// Empty.
     init() { self.counts = [UInt64](repeating: 0, count: (Self.powers + 1) << Self.stepsBits) }
 
     /// Counts one latency.
     mutating func record(_ span: TimeSpan) {
-        self.counts[Self.bucket(of: UInt64(clamping: span.nanoseconds / 1_000))] &+= 1
+        let microseconds = UInt64(clamping: span.nanoseconds / 1_000)
+        self.counts[Self.bucket(of: microseconds)] &+= 1
         self.count &+= 1
+        self.sumMicroseconds &+= microseconds
     }
 
     /// The upper bound, in microseconds, of the bucket that holds the quantile `perMille` of 1,000; 0 when empty.
@@ -36,6 +40,26 @@ struct LatencyHistogram {
     mutating func reset() {
         for index in self.counts.indices { self.counts[index] = 0 }
         self.count = 0
+        self.sumMicroseconds = 0
+    }
+
+    /// Adds what another one counted.
+    mutating func merge(_ other: LatencyHistogram) {
+        guard other.count > 0 else { return }
+        for index in self.counts.indices { self.counts[index] &+= other.counts[index] }
+        self.count &+= other.count
+        self.sumMicroseconds &+= other.sumMicroseconds
+    }
+
+    /// The same in buckets of powers of two of a microsecond, for export.
+    var powers: PowerHistogram {
+        var powers = PowerHistogram()
+        // A bucket's latencies are cut to whole microseconds, so that they are below the next one.
+        for (index, count) in self.counts.enumerated() where count > 0 {
+            powers.add(count: count, exponent: PowerHistogram.bucket(of: Self.upperBound(of: index) + 1), sum: 0)
+        }
+        powers.add(count: 0, exponent: 0, sum: self.sumMicroseconds)
+        return powers
     }
 
     static func bucket(of microseconds: UInt64) -> Int {

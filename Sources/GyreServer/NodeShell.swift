@@ -68,6 +68,12 @@ final class NodeShell {
     private let startedAt: WallTime
     /// When another process under this identity last showed itself.
     private var twinAt: Instant?
+    /// Where code outside the loop reads what happened in the last seconds.
+    let board = StatsBoard()
+    /// What the store has counted; asked for once a second.
+    var storageFigures: (() -> EngineSample)?
+    private var tickIsDue: Instant?
+    private var longestDelay = TimeSpan.zero
     private let ended: EventLoopPromise<Void>
     private let serving: EventLoopPromise<Void>
     private var isServing = false
@@ -169,6 +175,8 @@ final class NodeShell {
 
     private func onTick() {
         self.clock.synchronize()
+        if let due = self.tickIsDue { self.longestDelay = max(self.longestDelay, self.now.instant.since(due)) }
+        defer { self.tickIsDue = self.now.instant.advanced(by: self.node.options.tickInterval) }
         self.deliver(.tick)
         if !self.flushIsScheduled { self.submitBatch() }
         for connection in self.connections.takeHandshakesOverdue(at: self.now.instant) {
@@ -178,7 +186,13 @@ final class NodeShell {
     }
 
     private func onSecond() {
-        self.metrics.sample(&self.counters, node: self.node.counters, connections: self.connections.count)
+        var sample = ServerSample(
+            node: self.node.counters, connections: self.connections.count, requestBytes: self.requestBytes,
+            loopDelay: self.longestDelay)
+        sample.storage = self.storageFigures?()
+        self.longestDelay = .zero
+        self.board.add(StatsSample(self.counters, sample, at: self.now.wall))
+        self.metrics.sample(&self.counters, sample)
         let suppressed = self.notices.beginSecond()
         if suppressed > 0 { self.log.notice("further notices left out", metadata: ["count": "\(suppressed)"]) }
     }

@@ -131,6 +131,7 @@ final class PeerLink: ChannelInboundHandler {
         else { return false }
         do {
             try FrameEncoder.encode(message, into: &self.output)
+            self.shell.counters.peerSent[PeerKind(message).rawValue] &+= 1
         } catch {
             self.shell.counters.framesUnsendable += 1
             return false
@@ -146,6 +147,7 @@ final class PeerLink: ChannelInboundHandler {
     func flush() {
         self.isDirty = false
         guard let context = self.context, self.output.readableBytes > 0 else { return }
+        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
         context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
         self.output.clear()
     }

@@ -122,7 +122,7 @@ final class DeskDoor {
         self.requestBytes -= entry.bytes
         self.shell.requestBytes -= entry.bytes
         let span = self.shell.now.instant.since(entry.started)
-        self.shell.counters.record(entry.operation, OutcomeLabel(response), took: span)
+        self.shell.counters.record(entry.operation, response, valueBytes: entry.bytes, took: span)
         if case .status(let report) = response {
             entry.promise.succeed(.status(self.shell.completed(report)))
         } else {

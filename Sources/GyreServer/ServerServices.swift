@@ -30,5 +30,10 @@ struct NodeService: Service {
 
 extension GyreServer {
     /// The services of a running server, in the order in which they are started; stopped in reverse.
-    package var services: [any Service] { [StorageService(server: self), NodeService(server: self)] }
+    ///
+    /// `doors` stop after the node, so that what the node still answers reaches those who asked through them, and so that they
+    /// can say that it drains.
+    package func services(doors: [any Service]) -> [any Service] {
+        [StorageService(server: self)] + doors + [NodeService(server: self)]
+    }
 }

@@ -1,5 +1,7 @@
 import GyreBase
+import GyreCausality
 import GyreMessages
+import NIOCore
 
 /// What a request asks for, for counting.
 enum OperationLabel: Int, CaseIterable {
@@ -60,6 +62,30 @@ enum OutcomeLabel: Int, CaseIterable {
     }
 }
 
+/// What a message between nodes is about, for counting.
+enum PeerKind: Int, CaseIterable {
+    case gossip, data, exchange, other
+
+    init(_ message: PeerMessage) {
+        switch message {
+        case .membership, .buckets: self = .gossip
+        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .hint, .fetchHint: self = .data
+        case .exchange, .exchanged: self = .exchange
+        default: self = .other
+        }
+    }
+
+    /// The word in metrics.
+    var name: String {
+        switch self {
+        case .gossip: "gossip"
+        case .data: "data"
+        case .exchange: "exchange"
+        case .other: "other"
+        }
+    }
+}
+
 /// What a shell counts: plain integers of one loop, sampled into metrics once a second.
 struct ShellCounters {
     /// Connections accepted.
@@ -84,13 +110,44 @@ struct ShellCounters {
     var storageRequests: UInt64 = 0
     /// Requests by operation and outcome.
     var requests = [UInt64](repeating: 0, count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
-    /// Latencies by operation, of the last second.
-    var latencies = [LatencyHistogram](repeating: LatencyHistogram(), count: OperationLabel.allCases.count)
+    /// Latencies of the last second, placed as `requests`.
+    var latencies = [LatencyHistogram](
+        repeating: LatencyHistogram(), count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
+    /// Sizes of values put, in bytes.
+    var putBytes = PowerHistogram()
+    /// Sizes of records that gets returned, in bytes.
+    var getBytes = PowerHistogram()
+    /// Values that a get found under one key.
+    var siblings = PowerHistogram()
+    /// Bytes read from connections, and written to them.
+    var receivedBytes: UInt64 = 0
+    /// Bytes written to connections.
+    var sentBytes: UInt64 = 0
+    /// Messages of peers, by `PeerKind`.
+    var peerReceived = [UInt64](repeating: 0, count: PeerKind.allCases.count)
+    /// Messages to peers, by `PeerKind`.
+    var peerSent = [UInt64](repeating: 0, count: PeerKind.allCases.count)
 
     /// Counts an answered request.
     mutating func record(_ operation: OperationLabel, _ outcome: OutcomeLabel, took span: TimeSpan) {
-        self.requests[operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue] &+= 1
-        self.latencies[operation.rawValue].record(span)
+        let place = operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue
+        self.requests[place] &+= 1
+        self.latencies[place].record(span)
+    }
+
+    /// Counts an answered request, and what its answer says of the object.
+    mutating func record(
+        _ operation: OperationLabel, _ response: ClientResponse, valueBytes: Int, took span: TimeSpan
+    ) {
+        self.record(operation, OutcomeLabel(response), took: span)
+        switch operation {
+        case .put: self.putBytes.record(UInt64(valueBytes))
+        case .get:
+            guard case .found(let record) = response else { return }
+            self.getBytes.record(UInt64(record.readableBytes))
+            if let count = Siblings.versionCount(of: record) { self.siblings.record(UInt64(count)) }
+        case .delete, .other: break
+        }
     }
 
     /// How many requests of that kind ended that way.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import GyreClient
+import GyreReports
 
 /// Shows and changes what buckets do differently.
 struct BucketCommand: AsyncParsableCommand {

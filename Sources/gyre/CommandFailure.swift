@@ -1,5 +1,6 @@
 import ArgumentParser
 import GyreClient
+import GyreReports
 
 /// Why a command ends without success: its exit code, and the line for a person.
 struct CommandFailure: Error {
@@ -46,15 +47,5 @@ extension GyreError {
         case .tooLarge, .badRequest, .closed: .usage
         case .noNodeReachable, .notMember: .unreachable
         }
-    }
-
-    /// The shape of any failure (docs/operations.md).
-    var json: JSONText {
-        .object([
-            ("error", .text(self.code.rawValue)), ("message", .text(self.message)),
-            ("needed", self.needed.map { .integer(Int64($0)) } ?? .null),
-            ("got", self.got.map { .integer(Int64($0)) } ?? .null),
-            ("may_have_happened", .bool(self.mayHaveHappened)), ("try", .text(self.hint)),
-        ])
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import GyreBase
 import GyreCausality
 import GyreClient
+import GyreReports
 
 /// Shows what every node knows of one key.
 struct ExplainCommand: AsyncParsableCommand {
@@ -18,35 +19,11 @@ struct ExplainCommand: AsyncParsableCommand {
         try await self.cluster.withClient { client in
             let explanation = try await client.explain(bucket: self.target.bucket, key: self.target.key)
             if self.cluster.json {
-                StandardStreams.writeLine(self.json(explanation).line)
+                StandardStreams.writeLine(explanation.json(bucket: self.target.bucket, key: self.target.key).line)
             } else {
                 for line in self.lines(explanation) { StandardStreams.writeLine(line) }
             }
         }
-    }
-
-    // MARK: - For programs
-
-    private func json(_ explanation: Explanation) -> JSONText {
-        .object([
-            ("bucket", .text(self.target.bucket)), ("key", .text(self.target.key)),
-            ("token", .text(explanation.token)), ("partition", .integer(Int64(explanation.partition))),
-            ("leaf", .integer(Int64(explanation.leaf))), ("owners", .list(explanation.nodes.map(Self.json))),
-            ("readers", .list(explanation.readers.map(JSONText.text))), ("in_sync", .bool(explanation.isInSync)),
-        ])
-    }
-
-    private static func json(_ node: ExplainedNode) -> JSONText {
-        .object([
-            ("name", .text(node.name)), ("node", .text(node.node)), ("reachable", .bool(node.isReachable)),
-            ("role", .text(node.role.rawValue)),
-            ("digest", node.digest.map { .text(hexadecimal($0)) } ?? .null),
-            ("context", node.context.map { .text($0.text) } ?? .null),
-            ("siblings", .integer(Int64(node.siblings.count))), ("bytes", .unsigned(node.bytes)),
-            ("hints_waiting", .integer(Int64(node.hintsWaiting))), ("corrupt", .bool(node.isCorrupt)),
-            ("dots", .list(node.siblings.map { .text($0.dot) })),
-            ("leaf_sum", node.leafSum.map { .text(hexadecimal($0)) } ?? .null),
-        ])
     }
 
     // MARK: - For people

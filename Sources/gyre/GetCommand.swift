@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import GyreClient
+import GyreReports
 import NIOCore
 
 /// Reads a value.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import GyreClient
+import GyreReports
 import NIOCore
 
 /// Lists keys.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import GyreClient
+import GyreReports
 
 /// Compares the owners of each partition now, and mends what differs.
 struct RepairCommand: AsyncParsableCommand {

@@ -3,6 +3,7 @@ import GyreBase
 import GyreClient
 import GyreMembership
 import GyreMessages
+import GyreReports
 import NIOCore
 
 /// Shows who owns what.
@@ -38,24 +39,9 @@ struct RingCommand: AsyncParsableCommand {
     }
 
     private func printRing(_ report: StatusReport) {
+        if self.cluster.json { return StandardStreams.writeLine(report.ringJSON.line) }
+        let owners = report.ringOwners
         let slots = UInt64(report.partitionCount) * UInt64(report.replicas)
-        let owners = report.members.filter { $0.ownedSlots > 0 }.sorted { $0.record.name < $1.record.name }
-        if self.cluster.json {
-            let nodes = owners.map { member in
-                JSONText.object([
-                    ("name", .text(member.record.name)), ("node", .text(member.record.node.description)),
-                    ("partitions", .unsigned(member.ownedSlots)),
-                    ("share", .number(Double(member.ownedSlots) / Double(max(1, slots)))),
-                ])
-            }
-            StandardStreams.writeLine(
-                JSONText.object([
-                    ("partitions", .unsigned(UInt64(report.partitionCount))), ("epoch", .unsigned(report.ringEpoch)),
-                    ("hash", .text(hexadecimal(report.ringHash))), ("replicas", .unsigned(UInt64(report.replicas))),
-                    ("nodes", .list(nodes)),
-                ]).line)
-            return
-        }
         StandardStreams.writeLine(
             "\(report.partitionCount) partitions, \(report.replicas) replicas, epoch \(report.ringEpoch),"
                 + " hash \(hexadecimal(report.ringHash))")
@@ -73,22 +59,10 @@ struct RingCommand: AsyncParsableCommand {
     }
 
     private func printLocation(_ location: LocationReport, of key: String, _ report: StatusReport) {
-        let owners = location.owners.map { node in
-            (name: report.members.first { $0.record.node == node }?.record.name ?? "?", node: node)
-        }
         if self.cluster.json {
-            let list = owners.map { owner in
-                JSONText.object([
-                    ("name", .text(owner.name)), ("node", .text(owner.node.description)), ("role", .text("primary")),
-                ])
-            }
-            StandardStreams.writeLine(
-                JSONText.object([
-                    ("bucket", .text(self.bucket)), ("key", .text(key)), ("token", .text(location.token.description)),
-                    ("partition", .unsigned(UInt64(location.partition))), ("owners", .list(list)),
-                ]).line)
-            return
+            return StandardStreams.writeLine(location.json(bucket: self.bucket, key: key, report).line)
         }
+        let owners = location.namedOwners(report)
         StandardStreams.writeLine("token      \(location.token)")
         StandardStreams.writeLine("partition  \(location.partition)")
         for (index, owner) in owners.enumerated() {

@@ -1,8 +1,11 @@
 import ArgumentParser
+import CoreMetrics
 import Dispatch
 import Glibc
 import GyreBase
+import GyreHTTP
 import GyreMembership
+import GyreMetrics
 import GyreServer
 import Logging
 import ServiceLifecycle
@@ -40,7 +43,8 @@ struct ServeCommand: AsyncParsableCommand {
     var hints: Int?
     @Option(help: "Whether healthy nodes stand in for owners that cannot be reached: on or off. Default on.")
     var sloppy: String?
-    @Option(help: "HOST:PORT of the HTTP interface; not in this version.") var http: String?
+    @Option(help: "HOST:PORT of the HTTP interface with the status page; port 0 takes a free one. Off unless given.")
+    var http: String?
     @Option(help: "HOST:PORT to serve Redis clients on; port 0 takes a free one. Default: not served.") var resp:
         String?
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
@@ -49,31 +53,49 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures(json: false) {
-            let (options, level) = try await self.settings()
+            let (options, doors, level) = try await self.settings()
             if self.check {
                 StandardStreams.writeLine("ok")
                 return
             }
-            try await Self.serve(options, level)
+            try await Self.serve(options, doors, level)
         }
     }
 
-    private static func serve(_ options: ServerOptions, _ level: Logger.Level) async throws {
+    /// The doors beside the node's own.
+    private struct Doors {
+        var http: PeerAddress?
+    }
+
+    private static func serve(_ options: ServerOptions, _ doors: Doors, _ level: Logger.Level) async throws {
         // A write to a connection that is gone must be an error, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         var log = Logger(label: "gyre") { StreamLogHandler.standardError(label: $0) }
         log.logLevel = level
+        // Before the node, which makes its metrics in what is there.
+        let exporter = doors.http.map { _ in PrometheusExporter() }
+        if let exporter { MetricsSystem.bootstrap(exporter) }
         let server: GyreServer
         do throws(ServerError) {
             server = try await GyreServer.start(options, log: log)
         } catch { throw Self.failure(error) }
+        var http: HTTPDoor?
+        if let address = doors.http {
+            do throws(ServerError) {
+                http = try await HTTPDoor.start(server, on: address, exporter: exporter, log: log)
+            } catch {
+                try? await server.stop()
+                throw Self.failure(error)
+            }
+        }
+        let services = server.services(doors: http.map { [$0] } ?? [])
         let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(services: server.services, logger: Self.quiet(log)))
+            configuration: ServiceGroupConfiguration(services: services, logger: Self.quiet(log)))
         let signals = await StopSignals { await group.triggerGracefulShutdown() }
         defer { signals.cancel() }
         StandardStreams.writeLine(
-            "ready name=\(options.name) node=\(server.node) listen=\(server.listen) http=-"
-                + " resp=\(server.resp?.description ?? "-")")
+            "ready name=\(options.name) node=\(server.node) listen=\(server.listen)"
+                + " http=\(http?.address.description ?? "-") resp=\(server.resp?.description ?? "-")")
         do {
             try await group.run()
         } catch let error as ServerError {
@@ -96,7 +118,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    private func settings() async throws -> (ServerOptions, Logger.Level) {
+    private func settings() async throws -> (ServerOptions, Doors, Logger.Level) {
         let settings = try await ServeSettings(file: self.config)
         guard let name = try settings.text(self.name, "name") else {
             throw CommandFailure(.usage, "a node needs a name: add --name")
@@ -104,9 +126,7 @@ struct ServeCommand: AsyncParsableCommand {
         guard let data = try settings.text(self.data, "data") else {
             throw CommandFailure(.usage, "a node needs a directory of its own: add --data")
         }
-        if try settings.text(self.http, "http") != nil {
-            throw CommandFailure(.usage, "http is not in this version of gyre; leave it out")
-        }
+        let doors = Doors(http: try settings.address(self.http, "http"))
         var options = ServerOptions(name: name, dataDirectory: data)
         options.listen = try settings.address(self.listen, "listen") ?? options.listen
         options.resp = try settings.address(self.resp, "resp")
@@ -134,7 +154,7 @@ struct ServeCommand: AsyncParsableCommand {
             level = known
         }
         do throws(ServerError) { try options.validate() } catch { throw Self.failure(error) }
-        return (options, level)
+        return (options, doors, level)
     }
 
     private func readHealing(_ settings: ServeSettings, into options: inout ServerOptions) throws {

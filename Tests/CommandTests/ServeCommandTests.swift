@@ -40,7 +40,7 @@ struct ServeCommandTests {
             RefusedCase("serve --name n1 --data /tmp/x --partitions 1000 --check", word: "power of two"),
             RefusedCase("serve --name n1 --data /tmp/x --durability maybe --check", word: "durability"),
             RefusedCase("serve --name n1 --data /tmp/x --listen nowhere --check", word: "listen"),
-            RefusedCase("serve --name n1 --data /tmp/x --http 127.0.0.1:1 --check", word: "http"),
+            RefusedCase("serve --name n1 --data /tmp/x --http nowhere --check", word: "http"),
             RefusedCase("serve --name n1 --data /tmp/x --log-level loud --check", word: "log-level"),
             RefusedCase("serve --config /nonexistent --check", code: 74, word: "/nonexistent"),
             RefusedCase("serve --name n1 --data /proc/none/x", code: 74, word: "/proc/none/x"),

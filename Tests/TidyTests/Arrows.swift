@@ -24,19 +24,25 @@ enum Arrows {
             .union(platform),
         "GyreServer": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMerkle GyreMessages GyreStorage GyreQuorum GyreNode GyreWire"
-                + " GyreLevelDB NIOCore NIOPosix NIOConcurrencyHelpers Logging Metrics ServiceLifecycle"
+                + " GyreLevelDB GyreMetrics NIOCore NIOPosix NIOConcurrencyHelpers Logging CoreMetrics ServiceLifecycle"
         ).union(platform),
         "GyreClient": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMessages GyreWire NIOCore NIOPosix"
                 + " NIOConcurrencyHelpers"
+        ).union(platform),
+        "GyreMetrics": words("CoreMetrics").union(platform),
+        "GyreReports": words("GyreBase GyreCausality GyreMembership GyreMessages GyreClient NIOCore"),
+        "GyreHTTP": words(
+            "GyreBase GyreCausality GyreRing GyreMembership GyreMessages GyreServer GyreClient GyreReports GyreMetrics"
+                + " HummingbirdCore HTTPTypes NIOHTTPTypes NIOHTTP1 NIOCore NIOPosix CoreMetrics Logging ServiceLifecycle"
         ).union(platform),
         "GyreSimulator": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMessages GyreStorage GyreQuorum GyreNode GyreWire"
                 + " NIOCore"
         ),
         "gyre": words(
-            "GyreBase GyreCausality GyreMembership GyreMessages GyreServer GyreClient GyreSimulator ArgumentParser"
-                + " Configuration Histogram ServiceLifecycle Logging Metrics NIOCore NIOPosix"
+            "GyreBase GyreCausality GyreMembership GyreMessages GyreServer GyreClient GyreReports GyreMetrics GyreHTTP"
+                + " GyreSimulator ArgumentParser Configuration Histogram ServiceLifecycle Logging CoreMetrics NIOCore NIOPosix"
         ).union(platform),
     ]
 

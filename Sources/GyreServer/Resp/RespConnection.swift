@@ -207,13 +207,13 @@ final class RespConnection: ChannelInboundHandler {
         self.waiting.add(slot.access, -1)
         self.requestBytes -= slot.bytes
         self.shell.requestBytes -= slot.bytes
-        let outcome: OutcomeLabel =
-            switch state {
-            case .answered(let response): OutcomeLabel(response)
-            case .done(.error): .refused
-            case .waiting, .done: .done
-            }
-        self.shell.counters.record(slot.operation, outcome, took: self.shell.now.instant.since(slot.started))
+        let span = self.shell.now.instant.since(slot.started)
+        switch state {
+        case .answered(let response):
+            self.shell.counters.record(slot.operation, response, valueBytes: slot.bytes, took: span)
+        case .done(.error): self.shell.counters.record(slot.operation, .refused, took: span)
+        case .waiting, .done: self.shell.counters.record(slot.operation, .done, took: span)
+        }
         if index > 0 {
             self.slots[offset: index].state = state
             self.slots[offset: index].job = nil

@@ -2,6 +2,7 @@ import ArgumentParser
 import GyreBase
 import GyreClient
 import GyreMembership
+import GyreReports
 import NIOCore
 import NIOPosix
 

@@ -1,5 +1,6 @@
 import Glibc
 import GyreMembership
+import GyreReports
 
 /// `base` to the power of `exponent`.
 func platformPower(_ base: Double, _ exponent: Double) -> Double { pow(base, exponent) }

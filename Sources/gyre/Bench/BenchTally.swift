@@ -1,4 +1,5 @@
 import GyreBase
+import GyreReports
 import Histogram
 
 /// What one kind of operation did: latencies and errors. Confined to the loop of the bench.

@@ -1,5 +1,7 @@
 /// A JSON document to be written (RFC 8259); keys stay in the order given, so that output can be compared as text.
-enum JSONText {
+///
+/// Pure value; safe from any thread. Text that is no UTF-8 was replaced by whoever made a `String` of it.
+package enum JSONText: Sendable {
     /// Absent.
     case null
     /// `true` or `false`.
@@ -18,7 +20,7 @@ enum JSONText {
     case object([(String, JSONText)])
 
     /// The document on one line.
-    var line: String {
+    package var line: String {
         var out = ""
         self.write(into: &out)
         return out
@@ -71,7 +73,7 @@ enum JSONText {
 }
 
 /// Base64 with padding (RFC 4648 §4), for values in JSON.
-func base64(_ bytes: some Sequence<UInt8>) -> String {
+package func base64(_ bytes: some Sequence<UInt8>) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var text: [UInt8] = []
     var bits: UInt32 = 0

@@ -1,0 +1,114 @@
+import GyreBase
+import HTTPTypes
+import HummingbirdCore
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import Synchronization
+
+/// Counts the connections of the door. Sendable: atomic.
+final class ConnectionGate: Sendable {
+    private let open = Atomic<Int>(0)
+    private let most: Int
+
+    init(most: Int) { self.most = most }
+
+    /// Open connections, those included that are being refused.
+    var count: Int { self.open.load(ordering: .relaxed) }
+
+    /// Counts one more; false when there are too many, and then it is to be refused and yet to be left.
+    func enter() -> Bool { self.open.wrappingAdd(1, ordering: .relaxed).newValue <= self.most }
+
+    /// Counts one less.
+    func leave() { self.open.wrappingSubtract(1, ordering: .relaxed) }
+}
+
+/// Keeps the limits that are about a connection: how many there are, how long a request may take to arrive, and how long a client
+/// may leave its answer unread. Confined to the channel's loop.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    /// How long a connection stays open after its last word, so that the client can read it.
+    private static let lastWordTime = TimeAmount.seconds(5)
+
+    private let gate: ConnectionGate
+    private let timeout: TimeAmount
+    private var isRefused = false
+    private var arrival: Scheduled<Void>?
+    private var departure: Scheduled<Void>?
+
+    init(_ gate: ConnectionGate, _ limits: HTTPLimits) {
+        self.gate = gate
+        self.timeout = .nanoseconds(limits.receiveTimeout.nanoseconds)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.isRefused = !self.gate.enter() }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.gate.leave()
+        self.arrival?.cancel()
+        self.departure?.cancel()
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.fireChannelActive()
+        guard self.isRefused else { return }
+        let refusal = Refusal(
+            .serviceUnavailable, "overloaded", "too many connections are open", try: "try again later, or another node")
+        let response = refusal.answer.response(to: .get)
+        var head = response.head
+        head.headerFields[.connection] = "close"
+        context.write(self.wrapOutboundOut(.head(head)), promise: nil)
+        context.write(self.wrapOutboundOut(.body(refusal.answer.body)), promise: nil)
+        context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)
+        self.closeSoon(context)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !self.isRefused else { return }
+        switch self.unwrapInboundIn(data) {
+        case .head:
+            self.arrival?.cancel()
+            self.arrival = self.schedule(self.timeout, context)
+        case .body: break
+        case .end:
+            self.arrival?.cancel()
+            self.arrival = nil
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        // Answered before it arrived in full: what is left of it need not be waited for.
+        if case .end = self.unwrapOutboundIn(data), self.arrival != nil { self.closeSoon(context) }
+        context.write(data, promise: promise)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.departure?.cancel()
+        self.departure = context.channel.isWritable ? nil : self.schedule(self.timeout, context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        case is HTTPParserError, is IOError, is ChannelError: context.fireErrorCaught(error)
+        // A head that the parser let through and that is no request of this protocol: the client is to be told as well.
+        default: context.fireErrorCaught(HTTPParserError.invalidURL)
+        }
+        if !(error is IOError) { self.closeSoon(context) }
+    }
+
+    private func closeSoon(_ context: ChannelHandlerContext) {
+        self.arrival?.cancel()
+        self.arrival = self.schedule(Self.lastWordTime, context)
+    }
+
+    private func schedule(_ time: TimeAmount, _ context: ChannelHandlerContext) -> Scheduled<Void> {
+        let channel = context.channel
+        return context.eventLoop.scheduleTask(in: time) { channel.close(promise: nil) }
+    }
+}
