@@ -61,6 +61,7 @@ let package = Package(
     targets: [
         .target(name: "CXXHash", publicHeadersPath: "include"),
         .systemLibrary(name: "CLevelDB", providers: [.apt(["libleveldb-dev"])]),
+        .target(name: "CLevelLog", publicHeadersPath: "include", linkerSettings: [.linkedLibrary("leveldb")]),
 
         room("GyreBase", ["CXXHash", nioCore]),
         room("GyreCausality", ["GyreBase", nioCore]),
@@ -78,7 +79,7 @@ let package = Package(
             ]
         ),
         room("GyreWire", ["GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", nioCore]),
-        room("GyreLevelDB", ["CLevelDB", "GyreBase", "GyreCausality", "GyreStorage", nioCore, nioLocks]),
+        room("GyreLevelDB", ["CLevelDB", "CLevelLog", "GyreBase", "GyreCausality", "GyreStorage", nioCore, nioLocks]),
         room(
             "GyreServer",
             [
@@ -206,7 +207,8 @@ let package = Package(
         tests(
             "GyreHTTPTests",
             [
-                "GyreBase", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP", nioCore,
+                "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP",
+                nioCore,
                 coreMetrics, logging,
             ]
         ),

@@ -43,7 +43,7 @@ private func filledStore(_ label: String, _ filter: FilterChoice) throws -> Scra
     options.durability = .none
     options.filter = filter
     let store = try ScratchStore(label, options)
-    let writer = try CommitWriter(store.engine)
+    var writer = try CommitWriter(store.engine)
     let requests = try updates(0..<storedKeys, from: 1)
     var replies: [StorageReply] = []
     var next = 0
@@ -78,7 +78,7 @@ let storageWorkloads: [Workload] = [
         var options = LevelDBOptions()
         options.durability = .none
         let store = try ScratchStore("put", options)
-        let writer = try CommitWriter(store.engine)
+        var writer = try CommitWriter(store.engine)
         var counter: UInt64 = 1
         return {
             // The directory goes with the store, so the store must outlive its writer.

@@ -5,8 +5,9 @@ import Synchronization
 
 /// Turns a batch of write requests into one LevelDB write: read, merge, write, as one step each (architecture D6).
 ///
-/// A request sees what the ones before it in the batch do. At most one writer a store; confined to one thread.
-package final class CommitWriter {
+/// A request sees what the ones before it in the batch do. At most one writer a store, which is why it cannot be copied;
+/// confined to one thread.
+package struct CommitWriter: ~Copyable {
     private let engine: LevelDBEngine
     private let batch: WriteBatch
     private var cache: RecordCache
@@ -44,7 +45,7 @@ package final class CommitWriter {
     /// early at `commitMax` requests or `commitBytesMax` bytes.
     ///
     /// After an error nothing may be acknowledged any more (architecture D13).
-    package func commit(
+    package mutating func commit(
         _ requests: [StorageRequest], from start: Int, into replies: inout [StorageReply]
     ) throws(StorageFailure) -> Int {
         let countsBefore = self.counts
@@ -79,13 +80,13 @@ package final class CommitWriter {
     }
 
     /// Syncs what was written without; LevelDB syncs its log with the next write that asks for it, an empty one too.
-    package func sync() throws(StorageFailure) {
+    package mutating func sync() throws(StorageFailure) {
         guard self.hasUnsynced else { return }
         try self.engine.database.write(self.batch, isSynced: true)
         self.hasUnsynced = false
     }
 
-    private func outcome(of request: StorageRequest) throws(StorageFailure) -> StorageOutcome {
+    private mutating func outcome(of request: StorageRequest) throws(StorageFailure) -> StorageOutcome {
         switch request {
         case .read(_, let name, let depth):
             return RecordRules.read(try self.engine.held(RecordPlace(name), scratch: &self.keyScratch), depth: depth)
@@ -121,7 +122,7 @@ package final class CommitWriter {
         }
     }
 
-    private func outcome(of hint: HintRequest) throws(StorageFailure) -> StorageOutcome {
+    private mutating func outcome(of hint: HintRequest) throws(StorageFailure) -> StorageOutcome {
         switch hint {
         case .keep(let target, let name, let record, let wall):
             return try self.change(RecordPlace(name, hintFor: target), at: wall) {
@@ -149,14 +150,14 @@ package final class CommitWriter {
         }
     }
 
-    private func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {
+    private mutating func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {
         if place.target == nil, let record = self.cache.record(place.name) { return .held(record) }
         if !self.overlay.isEmpty, let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
         return try self.engine.held(place, scratch: &self.keyScratch)
     }
 
     /// Decides over what stands at `place` and puts what is to stand there into the batch.
-    private func change(
+    private mutating func change(
         _ place: RecordPlace, at wall: WallTime = WallTime(milliseconds: 0), _ decide: (HeldRecord) -> RecordDecision
     ) throws(StorageFailure) -> StorageOutcome {
         let current = try self.current(place)
@@ -190,7 +191,7 @@ package final class CommitWriter {
     }
 
     /// Puts the checkpoints of hash trees into the batch, and the mark that says that they are true.
-    private func keep(_ trees: [ByteBuffer]) {
+    private mutating func keep(_ trees: [ByteBuffer]) {
         for (number, tree) in trees.enumerated() {
             let key = StorageKey.checkpoint(UInt32(number))
             self.batch.put(key, tree)
@@ -201,14 +202,14 @@ package final class CommitWriter {
     }
 
     /// Takes the mark away in the same write that makes the checkpoints untrue.
-    private func forgetTrees() {
+    private mutating func forgetTrees() {
         guard self.hasTrees else { return }
         self.batch.delete(NodeRecord.checkpoint.key)
         self.hasTrees = false
     }
 
     /// What the hint at `place` counts for in the backlog; nil when there is none.
-    private func bytes(of place: RecordPlace, _ held: HeldRecord) throws(StorageFailure) -> Int? {
+    private mutating func bytes(of place: RecordPlace, _ held: HeldRecord) throws(StorageFailure) -> Int? {
         switch held {
         case .absent: nil
         case .held(let record): place.bytes + RecordFormat.headBytes + record.body.readableBytes
@@ -216,7 +217,7 @@ package final class CommitWriter {
         }
     }
 
-    private func put(_ record: NodeRecord, _ body: ByteBuffer) {
+    private mutating func put(_ record: NodeRecord, _ body: ByteBuffer) {
         self.batch.put(record.key, record.value(body))
     }
 }

@@ -1,4 +1,5 @@
 import CLevelDB
+import CLevelLog
 import GyreStorage
 import NIOCore
 
@@ -19,16 +20,22 @@ final class LevelDB: @unchecked Sendable {
     private let options: OpaquePointer
     private let cache: OpaquePointer?
     private let policy: OpaquePointer?
+    private let environment: OpaquePointer?
     private let reads: OpaquePointer
     private let scans: OpaquePointer
     private let plainWrites: OpaquePointer
     private let syncedWrites: OpaquePointer
     private let allocator = ByteBufferAllocator()
+    /// Bytes of a write that was under way when the log was last written to, and was cut off (`LogTail`).
+    let bytesCutOff: Int
     /// The filter's counters; nil unless it is ours.
     let filter: FilterPolicy?
 
     /// Opens or creates the database in the directory `path`; every check that LevelDB has is on.
     init(path: String, _ settings: LevelDBOptions) throws(StorageFailure) {
+        do throws(SystemError) { self.bytesCutOff = try LogTail.cut(inDirectory: path) } catch {
+            throw StorageFailure("the store in \(path) cannot be opened: \(error)")
+        }
         guard let options = leveldb_options_create(), let reads = leveldb_readoptions_create(),
             let scans = leveldb_readoptions_create(), let plain = leveldb_writeoptions_create(),
             let synced = leveldb_writeoptions_create()
@@ -49,6 +56,8 @@ final class LevelDB: @unchecked Sendable {
             self.filter = nil
             self.policy = nil
         }
+        self.environment = settings.growsLogAhead ? gyre_log_env_create(settings.logStepBytes) : nil
+        if let environment = self.environment { leveldb_options_set_env(options, environment) }
         leveldb_options_set_create_if_missing(options, 1)
         leveldb_options_set_paranoid_checks(options, 1)
         leveldb_options_set_write_buffer_size(options, settings.writeBufferBytes)
@@ -67,7 +76,7 @@ final class LevelDB: @unchecked Sendable {
         var error: UnsafeMutablePointer<CChar>?
         guard let database = leveldb_open(options, path, &error) else {
             let text = Self.taken(&error) ?? "no reason given"
-            Self.release(options, reads, scans, plain, synced, self.policy, self.cache)
+            Self.release(options, reads, scans, plain, synced, self.policy, self.cache, self.environment)
             throw StorageFailure("the store in \(path) cannot be opened: \(text)")
         }
         self.database = database
@@ -76,7 +85,8 @@ final class LevelDB: @unchecked Sendable {
     deinit {
         leveldb_close(self.database)
         Self.release(
-            self.options, self.reads, self.scans, self.plainWrites, self.syncedWrites, self.policy, self.cache)
+            self.options, self.reads, self.scans, self.plainWrites, self.syncedWrites, self.policy, self.cache,
+            self.environment)
     }
 
     /// The value under `key` as a buffer of its own, or nil.
@@ -157,7 +167,7 @@ final class LevelDB: @unchecked Sendable {
 
     private static func release(
         _ options: OpaquePointer, _ reads: OpaquePointer, _ scans: OpaquePointer, _ plain: OpaquePointer,
-        _ synced: OpaquePointer, _ policy: OpaquePointer?, _ cache: OpaquePointer?
+        _ synced: OpaquePointer, _ policy: OpaquePointer?, _ cache: OpaquePointer?, _ environment: OpaquePointer?
     ) {
         leveldb_readoptions_destroy(reads)
         leveldb_readoptions_destroy(scans)
@@ -166,6 +176,7 @@ final class LevelDB: @unchecked Sendable {
         leveldb_options_destroy(options)
         if let policy { leveldb_filterpolicy_destroy(policy) }
         if let cache { leveldb_cache_destroy(cache) }
+        if let environment { leveldb_env_destroy(environment) }
     }
 }
 

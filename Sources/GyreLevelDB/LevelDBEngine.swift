@@ -38,6 +38,8 @@ package final class LevelDBEngine: Sendable {
     package let recovered: RecoveredState
     let database: LevelDB
     let counters = EngineCounters()
+    /// Bytes of a write that was under way when the last process ended, and was cut off at the start; mostly zero.
+    package var bytesCutOff: Int { self.database.bytesCutOff }
     private let path: String
 
     /// Opens or creates the store of `owner` in the directory `path`.
@@ -51,7 +53,9 @@ package final class LevelDBEngine: Sendable {
         self.options = options
         do {
             self.database = try LevelDB(path: path, options)
-            self.recovered = try Self.recover(self.database, owner, adopting, into: self.counters)
+            var recovered = try Self.recover(self.database, owner, adopting, into: self.counters)
+            if self.database.bytesCutOff > 0 { recovered.author = try Self.renewAuthor(self.database) }
+            self.recovered = recovered
         } catch let error as StoreOpenError {
             throw error
         } catch let error as StorageFailure {
@@ -276,6 +280,16 @@ package final class LevelDBEngine: Sendable {
         state.trees = self.trees(database)
         state.buckets = try self.body(.buckets, database, "the bucket properties")
         return state
+    }
+
+    /// Takes another name for dots, durably. What was cut off the log was promised to nobody if a crash has cut it; if the disk
+    /// spoilt the last write instead, that may have held the lease, or dots that other nodes have seen.
+    private static func renewAuthor(_ database: LevelDB) throws -> NodeID {
+        let author = NodeID(rawValue: UInt64.random(in: 1...UInt64.max))
+        let batch = try WriteBatch()
+        batch.put(NodeRecord.author.key, NodeRecord.author.value(ByteBuffer(integer: author.rawValue)))
+        try database.write(batch, isSynced: true)
+        return author
     }
 
     private static func body(_ record: NodeRecord, _ database: LevelDB, _ what: String) throws -> ByteBuffer? {

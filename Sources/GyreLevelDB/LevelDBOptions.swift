@@ -28,8 +28,11 @@ package struct LevelDBOptions: Sendable {
     package var cacheBytes = 32 << 20
     /// Writes are sorted in memory up to this many bytes before they become a table.
     package var writeBufferBytes = 16 << 20
+    /// The log grows by this many bytes ahead of its use, so that a sync writes data alone; zero lets each write make it
+    /// longer. Of use where each commit is synced.
+    package var logStepBytes = 1 << 20
     /// Records written last that the writer keeps in memory, in bytes; zero keeps none.
-    package var writtenRecordsBytesMax = 24 << 20
+    package var writtenRecordsBytesMax = 16 << 20
     /// Tables are split at this size.
     package var tableBytes = 8 << 20
     /// Data blocks are read and checked as a whole.
@@ -47,6 +50,9 @@ package struct LevelDBOptions: Sendable {
 
     /// Keys and values of all hints, in bytes, at most; more are refused (architecture §6).
     package var hintBytesMax: UInt64 = 1 << 30
+
+    /// Where a sync is rare, nothing is gained by a log that is longer than what was written.
+    var growsLogAhead: Bool { self.durability == .always && self.logStepBytes > 0 }
 
     /// The defaults.
     package init() {}

@@ -44,10 +44,7 @@ package final class StorageThreads: Sendable {
         self.engine = engine
         self.onReplies = onReplies
         self.onFailure = onFailure
-        let writer = try CommitWriter(engine)
-        // The writer is made here and used on its thread only.
-        nonisolated(unsafe) let confined = writer
-        let first = try Self.start("gyre-writer") { self.serveWrites(confined) }
+        let first = try Self.start("gyre-writer") { self.serveWrites() }
         self.threads.withLock { $0.append(first) }
         let second = try Self.start("gyre-reader") { self.serveReads() }
         self.threads.withLock { $0.append(second) }
@@ -85,17 +82,18 @@ package final class StorageThreads: Sendable {
 
     // MARK: - On the writer's thread
 
-    private func serveWrites(_ writer: CommitWriter) {
+    private func serveWrites() {
         let interval =
             self.engine.options.durability == .interval
             ? Int64(self.engine.options.syncIntervalMilliseconds) * 1_000_000 : nil
         var requests: [StorageRequest] = []
         var syncDeadline: Int64?
         do throws(StorageFailure) {
+            var writer = try CommitWriter(self.engine)
             while true {
                 let wake = self.writes.take(into: &requests, until: syncDeadline)
                 if self.hasFailed.load(ordering: .relaxed) { return }
-                try self.commit(&requests, writer)
+                try self.commit(&requests, &writer)
                 if let interval {
                     if wake != .requests || syncDeadline.map({ $0 <= Mailbox.clock }) ?? false {
                         try writer.sync()
@@ -108,7 +106,9 @@ package final class StorageThreads: Sendable {
         } catch { self.fail(error) }
     }
 
-    private func commit(_ requests: inout [StorageRequest], _ writer: CommitWriter) throws(StorageFailure) {
+    private func commit(
+        _ requests: inout [StorageRequest], _ writer: inout CommitWriter
+    ) throws(StorageFailure) {
         var start = 0
         while start < requests.count {
             var replies: [StorageReply] = []

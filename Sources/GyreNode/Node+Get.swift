@@ -9,12 +9,12 @@ import NIOCore
 /// Coordinating a get: one record and R − 1 digests, more only when they differ or are late, and read repair.
 extension Node {
     /// Reads the own disk and asks others.
-    mutating func beginGet(_ operation: GetOperation, into effects: inout [NodeEffect]) {
+    mutating func beginGet(_ operation: GetOperation, at now: Now, into effects: inout [NodeEffect]) {
         let tag = self.gets.insert(operation)
         guard let index = self.gets.index(of: tag) else { return }
         self.readOwn(index, into: &effects)
         let step = self.gets[index].machine.start(own: operation.ownPlace)
-        self.follow(index, step, wall: WallTime(milliseconds: 0), into: &effects)
+        self.follow(index, step, at: now, into: &effects)
     }
 
     /// Reads the own disk: the object, or as a stand-in the hint about it.
@@ -34,6 +34,7 @@ extension Node {
     ) {
         guard let index = self.gets.index(of: tag) else { return }
         let slot = self.gets[index].ownPlace
+        self.gets[index].ownDisk = now.instant.since(self.gets[index].started)
         let step: GetMachine.Step
         switch outcome {
         case .record(let record, let digest):
@@ -48,7 +49,7 @@ extension Node {
         default:
             preconditionFailure("storage answered a read with something else")
         }
-        self.follow(index, step, wall: now.wall, into: &effects)
+        self.follow(index, step, at: now, into: &effects)
     }
 
     /// Another replica has answered a coordinated read, or an attempt to heal.
@@ -77,12 +78,12 @@ extension Node {
             }
         case .corrupt, .overloaded: step = self.gets[index].machine.onFailure(slot)
         }
-        self.follow(index, step, wall: now.wall, into: &effects)
+        self.follow(index, step, at: now, into: &effects)
     }
 
     /// Does what the machine says.
     private mutating func follow(
-        _ index: Int, _ step: GetMachine.Step, wall: WallTime, into effects: inout [NodeEffect]
+        _ index: Int, _ step: GetMachine.Step, at now: Now, into effects: inout [NodeEffect]
     ) {
         switch step {
         case .wait:
@@ -97,23 +98,27 @@ extension Node {
                 // Stand-ins know hints only: what they do not have may well be there.
                 self.counters.unavailable += 1
                 let failure = Failure.unavailable(needed: UInt8(operation.machine.needed), got: 0)
+                self.noteSlow(operation, isDone: false, at: now, into: &effects)
                 return self.answer(operation.target, .failed(failure), into: &effects)
             }
             self.counters.readsAnswered += 1
-            self.answer(operation.target, self.found(record, operation, wall), into: &effects)
+            self.answer(operation.target, self.found(record, operation, now.wall), into: &effects)
+            self.noteSlow(operation, isDone: true, at: now, into: &effects)
         case .differ:
             let operation = self.gets.remove(index)
             self.counters.readsAnswered += 1
             let merged = self.merged(operation.machine.records)
             var record = ByteBuffer()
             merged.encode(into: &record)
-            self.answer(operation.target, self.found(record, operation, wall), into: &effects)
+            self.answer(operation.target, self.found(record, operation, now.wall), into: &effects)
+            self.noteSlow(operation, isDone: true, at: now, into: &effects)
             self.repair(operation, record, into: &effects)
         case .short(let got):
             let operation = self.gets.remove(index)
             self.counters.unavailable += 1
             let failure = Failure.unavailable(needed: UInt8(operation.machine.needed), got: UInt8(got))
             self.answer(operation.target, .failed(failure), into: &effects)
+            self.noteSlow(operation, isDone: false, at: now, into: &effects)
         }
     }
 
@@ -197,11 +202,12 @@ extension Node {
                 let got = min(machine.answered.count, machine.needed - 1)
                 let failure = Failure.unavailable(needed: UInt8(machine.needed), got: UInt8(got))
                 self.answer(operation.target, .failed(failure), into: &effects)
+                self.noteSlow(operation, isDone: false, at: now, into: &effects)
             } else if self.isLate(self.gets[index], at: now.instant) {
                 self.gets[index].hedged = true
                 let step = self.gets[index].machine.onSlow()
                 if step != .wait { self.counters.hedges += 1 }
-                self.follow(index, step, wall: now.wall, into: &effects)
+                self.follow(index, step, at: now, into: &effects)
             }
         }
     }
@@ -224,7 +230,7 @@ extension Node {
         for index in self.found {
             guard let slot = self.gets[index].replicas.place(of: node) else { continue }
             let step = self.gets[index].machine.onFailure(slot)
-            self.follow(index, step, wall: now.wall, into: &effects)
+            self.follow(index, step, at: now, into: &effects)
         }
     }
 }

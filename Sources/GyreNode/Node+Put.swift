@@ -91,6 +91,7 @@ extension Node {
                 self.noteHint(for: self.puts[index].replicas.owners.node(at: self.puts[index].ownPlace))
             }
             self.puts[index].stored = (record, context)
+            self.puts[index].ownDisk = now.instant.since(self.puts[index].started)
             if self.puts[index].machine.isAnswered {
                 // The client gave up on a slow disk, and yet the write stands: it gets the same care as any other.
                 self.answeredBytes += record.readableBytes
@@ -223,6 +224,8 @@ extension Node {
         self.requestLog.finish(self.puts[index].id, response, at: now.instant)
         self.answer(self.puts[index].target, response, into: &effects)
         for target in self.puts[index].followers { self.answer(target, response, into: &effects) }
+        let isDone = if case .stored = response { true } else { false }
+        self.noteSlow(self.puts[index], isDone: isDone, at: now, into: &effects)
         self.answeredPuts += 1
         self.answeredBytes += self.puts[index].stored?.record.readableBytes ?? 0
     }

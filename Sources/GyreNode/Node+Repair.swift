@@ -69,27 +69,31 @@ extension Node {
             }
             self.joinRepair(request, for: self.me, at: now, into: &effects)
         }
-        self.answerRepair(request.id, target, into: &effects)
+        self.answerRepair(request.id, target, at: now, into: &effects)
     }
 
     /// Tells a client how far a repair is.
-    func answerRepair(_ id: UInt64, _ target: ReplyTarget, into effects: inout [NodeEffect]) {
+    func answerRepair(_ id: UInt64, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]) {
         guard let run = self.repairRuns.first(where: { $0.request.id == id }) else {
             let reason = "no repair of that id was started on this node, or it was forgotten"
             return self.answer(target, .failed(.badRequest(reason)), into: &effects)
         }
-        let silent = run.parts.filter { !$0.isOver && !self.isReachable($0.node) }.map(\.node)
-        let isOver = run.parts.allSatisfy { $0.isOver || !self.isReachable($0.node) }
-        self.answer(target, .repairing(run.counts, isOver: isOver, silent: silent), into: &effects)
+        let silent = run.parts.filter { !$0.isOver && !self.isReachable($0.node) }
+        let isOver = run.parts.allSatisfy { part in
+            part.isOver || !self.isReachable(part.node) && now.instant.since(part.heardAt) > RepairRun.absence
+        }
+        self.answer(target, .repairing(run.counts, isOver: isOver, silent: silent.map(\.node)), into: &effects)
     }
 
     /// A client stops a repair.
-    mutating func cancelRepair(_ id: UInt64, _ target: ReplyTarget, into effects: inout [NodeEffect]) {
+    mutating func cancelRepair(
+        _ id: UInt64, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]
+    ) {
         for member in self.ring.members where member.node != self.me {
             effects.append(.send(member.node, .repair(.cancel(id: id))))
         }
         self.leaveRepair(id)
-        self.answerRepair(id, target, into: &effects)
+        self.answerRepair(id, target, at: now, into: &effects)
     }
 
     /// Another node says something about a repair.
@@ -121,6 +125,7 @@ extension Node {
         var part = RepairPart(
             request: request, coordinator: coordinator, pairs: [],
             patientUntil: now.instant.advanced(by: self.options.exchange.buildPatience))
+        part.absenceUntil = now.instant.advanced(by: RepairRun.absence)
         let wanted = request.partition.map { Int($0)..<Int($0) + 1 } ?? 0..<self.options.partitionCount
         for partition in wanted.clamped(to: 0..<self.options.partitionCount) {
             for peer in self.peersLed(partition) where request.node.map({ $0 == self.me || $0 == peer }) ?? true {
@@ -201,7 +206,9 @@ extension Node {
         {
             let request = self.repairParts[index].request
             if !self.isReachable(pair.peer) {
-                if request.id == Refill.repairID { return self.postpone(index, pair, at: now) }
+                if request.id == Refill.repairID || now.instant < self.repairParts[index].absenceUntil {
+                    return self.postpone(index, pair, at: now)
+                }
                 self.repairParts[index].counts.failed += 1
             } else if self.beginExchange(pair.partition, with: pair.peer, repair: request, at: now, into: &effects) {
                 self.repairParts[index].active += 1

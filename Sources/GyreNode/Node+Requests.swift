@@ -26,8 +26,8 @@ extension Node {
         case .explain(let name):
             return self.startExplain(name, target, timeout: timeout, at: now, into: &effects)
         case .repair(let request): return self.startRepair(request, target, at: now, into: &effects)
-        case .repairCounts(let id): return self.answerRepair(id, target, into: &effects)
-        case .repairCancel(let id): return self.cancelRepair(id, target, into: &effects)
+        case .repairCounts(let id): return self.answerRepair(id, target, at: now, into: &effects)
+        case .repairCancel(let id): return self.cancelRepair(id, target, at: now, into: &effects)
         case .bucketList, .bucketShow, .bucketSet:
             return self.onBucketRequest(request, target, into: &effects)
         case .list(let request):
@@ -69,7 +69,7 @@ extension Node {
                     started: now.instant, deadline: deadline,
                     machine: GetMachine(
                         reachable: reachable, needed: needs.all, primaries: replicas.primaries,
-                        primariesNeeded: needs.primaries)), into: &effects)
+                        primariesNeeded: needs.primaries)), at: now, into: &effects)
         case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
         case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,

@@ -92,6 +92,9 @@ extension Node {
         self.counters.leavesCorrected += UInt64(
             self.trees.take(scan, leaves: leaves, objects, at: now.instant))
         self.counters.objectsScanned += UInt64(objects.count)
+        if scan.purpose == .build, now.instant < self.trees.burstUntil {
+            return self.continueScan(at: now, into: &effects)
+        }
         // Scans hold the writer up, so they may take half of the time at most.
         self.trees.nextAt = now.instant.advanced(by: now.instant.since(scan.began))
     }

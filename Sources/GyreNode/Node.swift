@@ -246,6 +246,8 @@ package struct Node: ~Copyable {
         self.deliverHints(at: now, into: &effects)
         self.refillExchangeBudget(now.instant.since(self.lastTick))
         self.lastTick = now.instant
+        self.trees.burstUntil = now.instant.advanced(
+            by: TimeSpan(nanoseconds: self.options.tickInterval.nanoseconds / 2))
         self.continueScan(at: now, into: &effects)
         self.continueRounds(at: now, random: &random, into: &effects)
         self.beginRefill(at: now, into: &effects)

@@ -78,4 +78,6 @@ package enum NodeEvent: Hashable, Sendable {
     case duplicateIdentity(PeerAddress)
     /// Nothing is in flight any more, after `drain`.
     case drained
+    /// A request took longer than `NodeOptions.slowThreshold`.
+    indirect case slow(SlowRequest)
 }

@@ -32,6 +32,8 @@ package struct NodeOptions: Sendable {
     package var inFlightMax = 16_384
     /// Longest deadline a request may ask for.
     package var timeoutMost = TimeSpan.seconds(60)
+    /// From this long on a coordinated request is told of by an event; nil for never.
+    package var slowThreshold: TimeSpan?
     /// How often the node wants the time.
     package var tickInterval = TimeSpan.milliseconds(10)
     /// How often membership gets the time.

@@ -55,6 +55,8 @@ struct PutOperation {
     var machine: PutMachine
     /// The record that stands on the own disk, and its context, once it does.
     var stored: (record: ByteBuffer, context: VersionVector)?
+    /// How long the own disk took, once it has answered.
+    var ownDisk: TimeSpan?
 }
 
 /// A get coordinated here.
@@ -67,6 +69,8 @@ struct GetOperation {
     let started: Instant
     let deadline: Instant
     var hedged = false
+    /// How long the own disk took, once it has answered.
+    var ownDisk: TimeSpan?
     var machine: GetMachine
 }
 

@@ -13,6 +13,8 @@ struct RepairPart {
     var counts = RepairCounts()
     /// Trees that are still being built are waited for until then.
     let patientUntil: Instant
+    /// Nodes that cannot be reached are waited for until then.
+    var absenceUntil = Instant.start
     /// Nothing is begun before this, after a tree was found unbuilt.
     var retryAt = Instant.start
     /// When the coordinator is told next.
@@ -28,6 +30,9 @@ struct RepairRun {
     static let runsMax = 16
     /// A node that says nothing for so long is asked again: it may have been restarted, or its last words were lost.
     static let patience = TimeSpan.seconds(2)
+    /// A node that cannot be reached is waited for as long as it takes to notice that one is back: people start a repair right
+    /// after they have started the node that needs it.
+    static let absence = TimeSpan.seconds(3)
 
     let request: RepairRequest
     /// One node's part as it was last heard of.

@@ -83,10 +83,11 @@ struct SlotTable<Operation> {
     }
 
     /// Places in use, lowest first, appended to `found`; walks all slots ever used at once.
-    func indices(into found: inout [Int], where matches: (Operation) -> Bool) {
+    func indices(into found: inout [Int], where matches: (borrowing Operation) -> Bool) {
         if self.count == 0 { return }
-        for index in self.slots.indices {
-            if let operation = self.slots[index].operation, matches(operation) { found.append(index) }
+        // Looked at in place: a copy of an operation would count up and down whatever it refers to, ten times a put.
+        for index in self.slots.indices where self.slots[index].operation != nil && matches(self[index]) {
+            found.append(index)
         }
     }
 }

@@ -52,6 +52,8 @@ struct TreeKeeper {
     var scan: Scan?
     /// No scan begins before this.
     var nextAt = Instant.start
+    /// Scans that build trees follow each other without a pause until then: a tick is long for one short scan.
+    var burstUntil = Instant.start
     /// No scan of the scrub begins before this.
     var scrubAt = Instant.start
     /// Where the scrub goes on.

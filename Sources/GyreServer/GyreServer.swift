@@ -188,6 +188,8 @@ extension GyreServer {
             log.warning("store was lost, node takes a new identity", metadata: ["previous": "\(previous)"])
         case .identityWasLost: log.warning("identity was lost, node takes a new one over the objects it holds")
         }
+        let cut = directory.engine.bytesCutOff
+        if cut > 0 { log.notice("a write under way at the last end was cut off", metadata: ["bytes": "\(cut)"]) }
         return directory
     }
 

@@ -201,13 +201,17 @@ final class NodeShell {
 
     private func carryOutAll() {
         self.isStepping = true
+        // The buffer is in nobody else's hands meanwhile, since no input is taken in before the end.
+        var effects: [NodeEffect] = []
+        swap(&effects, &self.effects)
         while true {
-            for effect in self.effects { self.carryOut(effect) }
-            self.effects.removeAll(keepingCapacity: true)
+            for effect in effects { self.carryOut(effect) }
+            effects.removeAll(keepingCapacity: true)
             if self.inputsWaiting.isEmpty { break }
             let input = self.inputsWaiting.removeFirst()
-            self.node.step(input, at: self.clock.now, random: &self.random, into: &self.effects)
+            self.node.step(input, at: self.clock.now, random: &self.random, into: &effects)
         }
+        swap(&effects, &self.effects)
         self.isStepping = false
     }
 
@@ -299,6 +303,8 @@ final class NodeShell {
             self.onDuplicateIdentity(address)
         case .drained:
             self.stop?.drainedAt = self.now.instant
+        case .slow(let slow):
+            self.notice("slow request", slow.metadata)
         }
     }
 

@@ -49,6 +49,8 @@ package struct ServerOptions: Sendable {
     package var durability = DurabilityOption.always
     /// About how often each partition is compared with each other owner; nil for no trees and no comparisons at all.
     package var antiEntropyInterval: TimeSpan? = .seconds(600)
+    /// From this long on a request is worth a line in the log; nil for never.
+    package var slowThreshold: TimeSpan? = .milliseconds(500)
     /// How long one pass of reading everything through takes.
     package var scrubPeriod = TimeSpan.seconds(24 * 3_600)
     /// Hints kept for other nodes, in bytes, at most.
@@ -115,6 +117,7 @@ package struct ServerOptions: Sendable {
         options.partitionCount = self.partitionCount
         options.valueBytesMax = self.valueBytesMax
         options.isSloppy = self.isSloppy
+        options.slowThreshold = self.slowThreshold
         options.trees.isOn = self.antiEntropyInterval != nil
         options.trees.scrubPeriod = self.scrubPeriod
         if let interval = self.antiEntropyInterval { options.exchange.interval = interval }

@@ -23,7 +23,7 @@ package struct ShellLimits: Sendable {
     /// What a Redis client may send at once; beyond, its connection is told so and closed.
     package var resp = RespLimits()
     /// The deadline of what a Redis client asks, which its protocol does not carry.
-    package var respTimeout = TimeSpan.seconds(5)
+    package var respTimeout = TimeSpan.seconds(10)
     /// How long a connection may take to introduce itself.
     package var handshakeTimeout = TimeSpan.seconds(5)
     /// How long dialling may take.

@@ -43,7 +43,7 @@ struct Told {
         case .corruptRecord, .healed, .refilled:
             guard !self.events.contains(where: { $0.node == index && $0.event == event }) else { return }
             self.events.append((index, event))
-        case .normal, .member, .ring, .dotClash, .duplicateIdentity, .drained: break
+        case .normal, .member, .ring, .dotClash, .duplicateIdentity, .drained, .slow: break
         }
     }
 }

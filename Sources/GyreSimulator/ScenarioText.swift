@@ -125,7 +125,7 @@ extension ScenarioStage {
                 case .corruptRecord(let token): "found \(self.key(of: token)) rotten"
                 case .healed(let token): "healed \(self.key(of: token))"
                 case .refilled: "made up for its lost disk"
-                case .normal, .member, .ring, .dotClash, .duplicateIdentity, .drained: "\(event)"
+                case .normal, .member, .ring, .dotClash, .duplicateIdentity, .drained, .slow: "\(event)"
                 }
             return "\(self.scenario.nodes[node]) \(what)"
         }

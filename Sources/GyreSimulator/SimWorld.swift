@@ -353,7 +353,7 @@ final class SimWorld {
         case .corruptRecord: self.mark(.corruptFound)
         case .healed: self.mark(.corruptHealed)
         case .refilled: self.mark(.diskRefilled)
-        case .member, .normal, .drained: break
+        case .member, .normal, .drained, .slow: break
         }
     }
 

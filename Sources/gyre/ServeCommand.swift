@@ -39,6 +39,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "How often each partition is compared with its other owners, or off. Default 10m.")
     var antiEntropy: String?
     @Option(help: "How long one pass of reading everything through takes. Default 24h.") var scrub: String?
+    @Option(help: "How long a request may take before the log has a line about it, or off. Default 500ms.")
+    var slow: String?
     @Option(help: "Bytes of hints kept for other nodes, at most; more are refused. Default 1073741824.")
     var hints: Int?
     @Option(help: "Whether healthy nodes stand in for owners that cannot be reached: on or off. Default on.")
@@ -163,6 +165,9 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if let period = try settings.duration(self.scrub, "scrub", mayBeOff: false), let period {
             options.scrubPeriod = Self.span(period)
+        }
+        if let threshold = try settings.duration(self.slow, "slow", mayBeOff: true) {
+            options.slowThreshold = threshold.map(Self.span)
         }
         if let bytes = try settings.integer(self.hints, "hints") {
             guard bytes >= 0 else { throw CommandFailure(.usage, "hints must be a number of bytes, not \(bytes)") }

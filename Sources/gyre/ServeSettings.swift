@@ -9,7 +9,7 @@ struct ServeSettings {
     /// Every name that a configuration file may contain.
     private static let names: Set<String> = [
         "name", "data", "listen", "advertise", "seed", "cluster", "zone", "weight", "partitions", "replicas", "reads",
-        "writes", "durability", "http", "resp", "log-level", "anti-entropy", "scrub", "hints", "sloppy",
+        "writes", "durability", "http", "resp", "log-level", "anti-entropy", "scrub", "hints", "sloppy", "slow",
     ]
 
     private let reader: ConfigReader

@@ -78,7 +78,7 @@ struct BloomFilterTests {
         let directory = TemporaryDirectory()
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
         let engine = try LevelDBEngine(path: directory.path + "/store", owner: Store.owner, options: options)
-        let writer = try CommitWriter(engine)
+        var writer = try CommitWriter(engine)
         var next: UInt64 = 0
         while next < keys {
             var batch: [StorageRequest] = []

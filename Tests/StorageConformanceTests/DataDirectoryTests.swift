@@ -52,7 +52,7 @@ struct DataDirectoryTests {
         let name = try Sample.name("k")
         let before = try {
             let opened = try self.open()
-            let writer = try CommitWriter(opened.engine)
+            var writer = try CommitWriter(opened.engine)
             var replies: [StorageReply] = []
             let record = Sample.record(Sample.version(1, "x"))
             _ = try writer.commit([.merge(StorageTag(rawValue: 1), name, record: record)], from: 0, into: &replies)

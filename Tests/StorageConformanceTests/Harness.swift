@@ -67,9 +67,11 @@ final class Store {
 
     func commit(_ requests: [StorageRequest]) throws -> [StorageOutcome] {
         var replies: [StorageReply] = []
-        if let writer = self.writer {
+        if self.engine != nil {
             var start = 0
-            while start < requests.count { start = try writer.commit(requests, from: start, into: &replies) }
+            while start < requests.count {
+                start = try self.writer?.commit(requests, from: start, into: &replies) ?? requests.count
+            }
         } else {
             self.memory.stage(requests, into: &replies)
             self.memory.sync()

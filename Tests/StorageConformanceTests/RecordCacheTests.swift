@@ -71,7 +71,7 @@ struct RecordCacheTests {
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
         let engine = try LevelDBEngine(
             path: directory.path + "/store", owner: Store.owner, options: LevelDBOptions())
-        let writer = try CommitWriter(engine)
+        var writer = try CommitWriter(engine)
         let name = try Sample.name("k")
         var replies: [StorageReply] = []
         let tag = StorageTag(rawValue: 1)

@@ -112,7 +112,7 @@ struct StorageThreadsTests {
 
     @Test func aHugeBatchIsSplitIntoCommits() throws {
         let engine = try self.open()
-        let writer = try CommitWriter(engine)
+        var writer = try CommitWriter(engine)
         let value = ByteBuffer(repeating: 1, count: 3 << 20)
         let requests = try (1...5 as ClosedRange<UInt64>).map { counter in
             var version = Sample.version(counter)
@@ -129,7 +129,7 @@ struct StorageThreadsTests {
 
     @Test func aScanReturnsPagesInStorageKeyOrder() throws {
         let engine = try self.open()
-        let writer = try CommitWriter(engine)
+        var writer = try CommitWriter(engine)
         var replies: [StorageReply] = []
         let requests = try self.puts(1...250)
         #expect(try writer.commit(requests, from: 0, into: &replies) == 250)
@@ -161,7 +161,7 @@ struct StorageThreadsTests {
     @Test(arguments: [(NodeRecord.lease, "the dot lease"), (.counts, "counts"), (.owner, "owner")])
     func aCorruptNodeRecordIsRefusedByName(_ record: NodeRecord, _ what: String) throws {
         do {
-            let writer = try CommitWriter(try self.open())
+            var writer = try CommitWriter(try self.open())
             var replies: [StorageReply] = []
             let requests = try self.puts(1...1) + [.lease(StorageTag(rawValue: 2), ceiling: 9)]
             _ = try writer.commit(requests, from: 0, into: &replies)
@@ -174,7 +174,7 @@ struct StorageThreadsTests {
         let names = try (1...2_000 as ClosedRange<UInt64>).map { try Sample.name("\($0)") }
         do {
             let engine = try self.open()
-            let writer = try CommitWriter(engine)
+            var writer = try CommitWriter(engine)
             var replies: [StorageReply] = []
             _ = try writer.commit(try self.puts(1...2_000), from: 0, into: &replies)
             engine.compact()

@@ -41,7 +41,7 @@ enum BloomReport {
     }
 
     private static func fill(_ engine: LevelDBEngine, keys: Int) throws {
-        let writer = try CommitWriter(engine)
+        var writer = try CommitWriter(engine)
         var next: UInt64 = 0
         let value = ByteBuffer(repeating: 7, count: 100)
         while next < UInt64(keys) {

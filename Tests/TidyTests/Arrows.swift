@@ -20,7 +20,7 @@ enum Arrows {
             "GyreBase GyreCausality GyreRing GyreMembership GyreMerkle GyreMessages GyreStorage GyreQuorum NIOCore"
         ),
         "GyreWire": words("GyreBase GyreCausality GyreMembership GyreMessages NIOCore"),
-        "GyreLevelDB": words("CLevelDB GyreBase GyreCausality GyreStorage NIOCore NIOConcurrencyHelpers")
+        "GyreLevelDB": words("CLevelDB CLevelLog GyreBase GyreCausality GyreStorage NIOCore NIOConcurrencyHelpers")
             .union(platform),
         "GyreServer": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMerkle GyreMessages GyreStorage GyreQuorum GyreNode GyreWire"

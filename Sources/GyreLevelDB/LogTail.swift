@@ -1,0 +1,121 @@
+import Glibc
+
+/// Cuts off what a crash left at the end of LevelDB's write-ahead logs, before LevelDB reads them.
+///
+/// A log is longer than what was written to it (`CLevelLog`), so after a crash it ends in zeros, and before them may stand a
+/// write that was under way: some of its pages, in any order. LevelDB takes the end of a file in mid-record for such a write,
+/// and anything else that does not fit for damage, which it refuses to open.
+///
+/// What makes the two distinguishable is that there is one writer, and that it begins a write only after the one before it is
+/// synced: behind a write that was cut off, no other can begin. So a record that does not fit ends the log if nothing
+/// begins behind it, and is damage if something does; damage is left as it is, for LevelDB to report.
+/// The format of logs: LevelDB, `doc/log_format.md`.
+enum LogTail {
+    /// Records never cross the border of two blocks.
+    static let blockBytes = 32 << 10
+    /// Checksum, length and type.
+    static let headBytes = 7
+    /// Logs above this size are left as they are: no log of ours becomes that long, since it is replaced when the write
+    /// buffer is full.
+    static let logBytesMax = 1 << 30
+
+    private enum Kind: UInt8 {
+        case full = 1
+        case first = 2
+        case middle = 3
+        case last = 4
+
+        /// Whether a write begins with it.
+        var begins: Bool { self == .full || self == .first }
+    }
+
+    private struct Record {
+        let kind: Kind
+        let end: Int
+    }
+
+    /// Shortens every log in `directory` to its last whole write. A directory without any is no error. The number of bytes
+    /// of writes that were cut off; not of the zeros behind them.
+    static func cut(inDirectory path: String) throws(SystemError) -> Int {
+        guard let directory = opendir(path) else { return 0 }
+        defer { closedir(directory) }
+        var remains = 0
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(".log") { remains += try self.cut(path + "/" + name) }
+        }
+        return remains
+    }
+
+    private static func cut(_ path: String) throws(SystemError) -> Int {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemError("open", path) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw SystemError("stat", path) }
+        let count = Int(status.st_size)
+        guard count > 0, count <= self.logBytesMax else { return 0 }
+        guard let map = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), map != MAP_FAILED else {
+            throw SystemError("mmap", path)
+        }
+        let log = UnsafeRawBufferPointer(start: map, count: count)
+        let end = self.end(of: log)
+        let remains = log[end...].lastIndex { $0 != 0 }.map { $0 + 1 - end } ?? 0
+        munmap(map, count)
+        guard end < count else { return 0 }
+        guard ftruncate(descriptor, off_t(end)) == 0 else { throw SystemError("truncate", path) }
+        guard fsync(descriptor) == 0 else { throw SystemError("fsync", path) }
+        return remains
+    }
+
+    /// How long the log is without the write that was cut off; all of it when it is whole, or damaged elsewhere.
+    static func end(of log: UnsafeRawBufferPointer) -> Int {
+        var position = 0
+        var whole = 0
+        var isWithin = false
+        while true {
+            let left = self.blockBytes - position % self.blockBytes
+            if left < self.headBytes {
+                position += left
+                continue
+            }
+            guard let record = self.record(at: position, in: log), record.kind.begins != isWithin else { break }
+            position = record.end
+            isWithin = record.kind == .first || record.kind == .middle
+            if !isWithin { whole = position }
+        }
+        return self.begins(after: position, in: log) ? log.count : whole
+    }
+
+    /// The record at `position`, if it is one, with the right checksum.
+    private static func record(at position: Int, in log: UnsafeRawBufferPointer) -> Record? {
+        guard position + self.headBytes <= log.count else { return nil }
+        guard let kind = Kind(rawValue: log[position + 6]) else { return nil }
+        let length = Int(log[position + 4]) | Int(log[position + 5]) << 8
+        let end = position + self.headBytes + length
+        guard end <= log.count, position % self.blockBytes + self.headBytes + length <= self.blockBytes else {
+            return nil
+        }
+        let noted = log.loadUnaligned(fromByteOffset: position, as: UInt32.self)
+        let checked = UnsafeRawBufferPointer(rebasing: log[(position + 6)..<end])
+        guard UInt32(littleEndian: noted) == CRC32C.masked(CRC32C.of(checked)) else { return nil }
+        return Record(kind: kind, end: end)
+    }
+
+    /// Whether a write begins anywhere behind `position`. The one at `position` may be the one that was cut off, and the
+    /// lengths in it cannot be trusted, so every byte is tried.
+    private static func begins(after position: Int, in log: UnsafeRawBufferPointer) -> Bool {
+        var candidate = position + 1
+        while candidate + self.headBytes <= log.count {
+            if let kind = Kind(rawValue: log[candidate + 6]), kind.begins,
+                self.record(at: candidate, in: log) != nil
+            {
+                return true
+            }
+            candidate += 1
+        }
+        return false
+    }
+}
