@@ -108,7 +108,7 @@ struct ServeCommandTests {
         #expect(try await Command.run(["--version"]).code == 0)
         let help = try await Command.run(["--help"])
         #expect(help.code == 0)
-        for word in ["serve", "put", "get", "delete", "status", "ring", "explain", "repair"] {
+        for word in ["serve", "put", "get", "delete", "keys", "status", "ring", "explain", "repair"] {
             #expect(help.out.contains(word))
         }
     }
