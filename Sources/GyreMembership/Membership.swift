@@ -46,8 +46,9 @@ package struct Membership: Sendable {
     var localHealth: LocalHealth
     /// When the next answered probe lowers the score.
     var healthEasesAt = Instant.start
-    /// How far dots are leased on disk, and when the others are told next.
+    /// How far dots are leased on disk, how far the others were told, and when they may be told again.
     var leaseCeiling: UInt64 = 0
+    var leaseTold: UInt64 = 0
     var leaseNewsAt = Instant.start
     /// When an address at which somebody claims to be this node is dialled next.
     var claimDialAt = Instant.start
@@ -121,6 +122,7 @@ package struct Membership: Sendable {
         guard !self.isStopped else { return }
         self.noteTick(at: now, random: &random)
         if self.me.state == .joining, now >= self.joinDeadline, self.mayBecomeNormal { self.becomeNormal() }
+        self.tellLease(at: now)
         if self.me.state != .removed {
             self.dialSeeds(at: now, random: &random, into: &effects)
             self.probe(at: now, random: &random, into: &effects)
@@ -248,6 +250,8 @@ package struct Membership: Sendable {
     /// Tells every peer that this node stops, so that they see it dead at once. The last input of a life.
     package mutating func stop(into effects: inout [MembershipEffect]) {
         guard !self.isStopped else { return }
+        self.leaseNewsAt = .start
+        self.tellLease(at: .start)
         self.finish(into: &effects)
         self.isStopped = true
         var farewell = self.me

@@ -25,17 +25,25 @@ extension Membership {
     /// How often the others are told at most. A copy of the disk that is younger than that is not noticed by it.
     private static let leaseNewsInterval = TimeSpan.seconds(10)
 
-    /// Notes that the disk remembers `ceiling`, and tells the others of it from time to time.
+    /// Notes that the disk remembers `ceiling`. The others are told at once, or when `leaseNewsInterval` has passed.
     package mutating func noteLease(
         _ ceiling: UInt64, at now: Instant, into effects: inout [MembershipEffect]
     ) {
         guard ceiling > self.leaseCeiling else { return }
         self.leaseCeiling = ceiling
-        guard !self.isStopped, self.me.state != .removed, now >= self.leaseNewsAt else { return }
+        self.tellLease(at: now)
+        self.finish(into: &effects)
+    }
+
+    /// Tells the others how far dots are leased, if they do not know and the time has come. A lease that came too soon after
+    /// the one before must be told later: the node may lease no more for years, and its disk may be restored meanwhile.
+    mutating func tellLease(at now: Instant) {
+        guard self.leaseCeiling > self.leaseTold, now >= self.leaseNewsAt else { return }
+        guard !self.isStopped, self.me.state != .removed else { return }
         self.leaseNewsAt = now.advanced(by: Membership.leaseNewsInterval)
-        self.me.note(leased: ceiling)
+        self.leaseTold = self.leaseCeiling
+        self.me.note(leased: self.leaseCeiling)
         self.me.recordVersion = Membership.raised(self.me.recordVersion)
         self.myNewsLeft = self.newsTransmissions
-        self.finish(into: &effects)
     }
 }

@@ -72,6 +72,7 @@ final class InboundConnection: ChannelInboundHandler {
         self.shell.requestBytes -= self.requestBytes
         self.requestBytes = 0
         self.shell.connections.remove(self.id)
+        self.shell.peerClaims[self.id] = nil
         context.fireChannelInactive()
     }
 
@@ -279,6 +280,7 @@ final class InboundConnection: ChannelInboundHandler {
                     return self.refuseHandshake(self.shell.asTwin.reason)
                 }
             }
+            self.shell.peerClaims[self.id] = (node, address)
             self.phase = .peer(node)
         }
         self.decoder.completeHandshake()
