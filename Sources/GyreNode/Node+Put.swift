@@ -32,6 +32,7 @@ extension Node {
                 machine: PutMachine(
                     replicas: admission.replicas.all, needed: admission.needed,
                     primaries: admission.replicas.primaries, primariesNeeded: admission.primariesNeeded)))
+        self.traces.keep(tag)
         self.requestLog.begin(id, tag: tag)
         if let hintTarget {
             let hint = HintRequest.update(target: hintTarget, name, update, at: now.wall)

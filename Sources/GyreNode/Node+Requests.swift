@@ -102,6 +102,7 @@ extension Node {
         let isWrite = if case .get = request { false } else { true }
         let tag = self.forwards.insert(
             ForwardOperation(target: target, to: owner, deadline: deadline, isWrite: isWrite, needed: needed))
+        self.traces.keep(tag)
         let left = max(1, deadline.since(now.instant).wholeMilliseconds)
         self.counters.forwards += 1
         effects.append(

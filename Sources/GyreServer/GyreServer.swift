@@ -4,6 +4,7 @@ import GyreLevelDB
 package import GyreMembership
 import GyreNode
 import GyreStorage
+package import GyreTracing
 package import Logging
 import NIOCore
 import NIOPosix
@@ -27,6 +28,8 @@ package final class GyreServer: Sendable {
     private let ended: EventLoopFuture<Void>
     private let stopping = Atomic<Bool>(false)
     private let levels = LevelGauges()
+    /// Keeps the spans of traced requests; nil when nobody wants them here.
+    package let tracer: FileTracer?
 
     /// What holds the lock and the files, dropped together when the server closes.
     private struct Disk: Sendable {
@@ -41,14 +44,14 @@ package final class GyreServer: Sendable {
     ///
     /// Blocks the calling thread while the store is opened. On failure nothing is left running.
     package static func start(
-        _ options: ServerOptions, limits: ShellLimits = ShellLimits(), log: Logger
+        _ options: ServerOptions, limits: ShellLimits = ShellLimits(), tracer: FileTracer? = nil, log: Logger
     ) async throws(ServerError) -> GyreServer {
         try options.validate()
         Self.raiseDescriptorLimit()
         let directory = try Self.openDirectory(options, log)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            return try await GyreServer(options, limits, directory, group, log)
+            return try await GyreServer(options, limits, directory, group, tracer, log)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -57,12 +60,13 @@ package final class GyreServer: Sendable {
 
     private init(
         _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory,
-        _ group: MultiThreadedEventLoopGroup, _ log: Logger
+        _ group: MultiThreadedEventLoopGroup, _ tracer: FileTracer?, _ log: Logger
     ) async throws(ServerError) {
         let loop = group.next()
         let shell = ShellBox.makeEmptyBox(valueType: NodeShell.self, eventLoop: loop)
         let ended = loop.makePromise(of: Void.self)
         self.group = group
+        self.tracer = tracer
         self.loop = loop
         self.shell = shell
         self.ended = ended.futureResult
@@ -84,7 +88,8 @@ package final class GyreServer: Sendable {
             self.disk = Mutex(Disk(directory: directory, storage: storage))
             try await loop.flatSubmit {
                 do {
-                    let made = try Self.makeShell(options, limits, directory, listen: listen, storage, loop, ended, log)
+                    let made = try Self.makeShell(
+                        options, limits, directory, listen: listen, storage, loop, ended, tracer, log)
                     shell.value = made
                     return made.start()
                 } catch {
@@ -267,7 +272,8 @@ extension GyreServer {
 
     private static func makeShell(
         _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory, listen: PeerAddress,
-        _ storage: StorageThreads, _ loop: any EventLoop, _ ended: EventLoopPromise<Void>, _ log: Logger
+        _ storage: StorageThreads, _ loop: any EventLoop, _ ended: EventLoopPromise<Void>,
+        _ tracer: FileTracer?, _ log: Logger
     ) throws -> NodeShell {
         var log = log
         log[metadataKey: "name"] = "\(options.name)"
@@ -292,7 +298,7 @@ extension GyreServer {
         let shell = NodeShell(
             node: node, identity: identity, limits: limits, clock: clock,
             random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, ended: ended, log: log,
-            submit: { requests in storage.submit(requests) == .queued })
+            tracer: tracer, submit: { requests in storage.submit(requests) == .queued })
         let engine = directory.engine
         shell.storageFigures = { EngineSample(engine) }
         return shell

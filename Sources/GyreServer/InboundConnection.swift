@@ -118,7 +118,7 @@ final class InboundConnection: ChannelInboundHandler {
             self.onRequest(tag, timeout: .milliseconds(Int64(timeout)), request)
         case (.peer(let node), .peer(let message)):
             self.shell.counters.peerReceived[PeerKind(message).rawValue] &+= 1
-            self.shell.deliver(.peer(node, message))
+            self.shell.receive(message, from: node)
         case (.closed, _): break
         case (.handshake, _), (.client, _), (.peer, _):
             self.shell.counters.framesRejected += 1

@@ -3,6 +3,7 @@ import GyreMembership
 import GyreMessages
 import GyreNode
 import GyreStorage
+import GyreTracing
 import GyreWire
 import Logging
 import NIOCore
@@ -76,6 +77,10 @@ final class NodeShell {
     let board = StatsBoard()
     /// What the store has counted; asked for once a second.
     var storageFigures: (() -> EngineSample)?
+    /// Keeps the spans of traced requests; nil when nobody wants them here.
+    private let tracer: FileTracer?
+    /// The spans of what nodes ask each other; nil without a tracer.
+    let spans: PeerSpans?
     private var tickIsDue: Instant?
     private var longestDelay = TimeSpan.zero
     private let ended: EventLoopPromise<Void>
@@ -92,10 +97,11 @@ final class NodeShell {
     /// A shell that does nothing until `start`.
     ///
     /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `ended` is fulfilled when a
-    /// stop is complete and failed when the disk fails.
+    /// stop is complete and failed when the disk fails. Traces of requests are carried on without `tracer` too.
     init(
         node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
-        loop: any EventLoop, ended: EventLoopPromise<Void>, log: Logger, submit: @escaping ([StorageRequest]) -> Bool
+        loop: any EventLoop, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
+        submit: @escaping ([StorageRequest]) -> Bool
     ) {
         self.node = node
         self.identity = identity
@@ -109,6 +115,8 @@ final class NodeShell {
         self.loop = loop
         self.log = log
         self.submit = submit
+        self.tracer = tracer
+        self.spans = tracer.map(PeerSpans.init)
         self.notices = NoticeGate(perSecondMax: limits.noticesPerSecondMax)
         self.ended = ended
         self.serving = loop.makePromise()
@@ -197,6 +205,8 @@ final class NodeShell {
             node: self.node.counters, connections: self.connections.count, requestBytes: self.requestBytes,
             loopDelay: self.longestDelay)
         sample.storage = self.storageFigures?()
+        sample.spans = self.tracer?.figures
+        self.spans?.expire(at: self.now.instant)
         self.longestDelay = .zero
         self.board.add(StatsSample(self.counters, sample, at: self.now.wall))
         self.metrics.sample(&self.counters, sample)
@@ -226,11 +236,7 @@ final class NodeShell {
         switch effect {
         case .reply(let address, let response):
             self.connections[address.connection]?.reply(response, to: address.request)
-        case .send(let node, let message):
-            guard let link = self.links[node], link.send(message) else {
-                self.counters.peerMessagesDropped += 1
-                return
-            }
+        case .send(let node, let message): self.send(message, to: node)
         case .store(let request): self.store(request)
         case .persist(let members):
             // The node waits for no answer to this one; its tag is none of the node's.
@@ -239,6 +245,19 @@ final class NodeShell {
         case .dial(let address): self.dial(address)
         case .event(let event): self.onEvent(event)
         }
+    }
+
+    private func send(_ message: PeerMessage, to node: NodeID) {
+        let sent = self.spans?.onSend(message, to: node, at: self.now.instant) ?? message
+        guard let link = self.links[node], link.send(sent) else {
+            self.counters.peerMessagesDropped += 1
+            return
+        }
+    }
+
+    /// A peer has said something over a connection that it opened.
+    func receive(_ message: PeerMessage, from node: NodeID) {
+        self.deliver(.peer(node, self.spans?.onReceive(message, from: node, at: self.now.instant) ?? message))
     }
 
     private func store(_ request: StorageRequest) {
@@ -406,6 +425,7 @@ final class NodeShell {
         self.sampleTask?.cancel()
         self.flush()
         for door in self.connections.all { door.close() }
+        self.spans?.close()
         for link in self.links.values { link.close() }
         for link in self.linksByAddress.values { link.close() }
         self.ended.completeWith(result)

@@ -24,6 +24,7 @@ extension PeerMessage {
         case .buckets: .buckets
         case .list: .list
         case .listed: .listed
+        case .traced: .traced
         }
     }
 
@@ -85,6 +86,11 @@ extension PeerMessage {
         case .listed(let tag, let answer):
             buffer.writeInteger(tag)
             try answer.encode(into: &buffer)
+        case .traced(let trace, let message):
+            guard message.kind.mayBeTraced else { throw .invalid(field: "traced message") }
+            trace.encode(into: &buffer)
+            buffer.writeInteger(message.kind.rawValue)
+            try message.encode(into: &buffer)
         }
     }
 
@@ -100,6 +106,14 @@ extension PeerMessage {
         }
         if kind == .buckets {
             self = .buckets(try BucketMessage(decoding: &buffer))
+            return
+        }
+        if kind == .traced {
+            let trace = try TraceContext(decoding: &buffer)
+            guard let inner = FrameKind(rawValue: try buffer.readFixed()), inner.mayBeTraced else {
+                throw .invalid(field: "traced message")
+            }
+            self = .traced(trace, try PeerMessage(kind: inner, decoding: &buffer))
             return
         }
         let tag = try buffer.readFixed(as: UInt64.self)
@@ -141,7 +155,7 @@ extension PeerMessage {
         case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
         case .list: self = .list(tag: tag, try ListQuestion(decoding: &buffer))
         case .listed: self = .listed(tag: tag, try ListAnswer(decoding: &buffer))
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets:
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets, .traced:
             throw .invalid(field: "peer message")
         }
     }
