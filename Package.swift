@@ -144,7 +144,17 @@ let package = Package(
         tests("GyreBaseTests", ["GyreBase", nioCore]),
         tests("GyreCausalityTests", ["GyreBase", "GyreCausality", nioCore]),
         tests("GyreRingTests", ["GyreBase", "GyreRing"]),
-        tests("GyreMembershipTests", ["GyreBase", "GyreMembership"]),
+        tests(
+            "GyreMembershipTests",
+            ["GyreBase", "GyreRing", "GyreMembership", "GyreMessages", "GyreWire", "SwimWorld", nioCore]
+        ),
+        // Memberships alone on a virtual network, for the tests above and for runs that are too long for them. Never installed.
+        .target(
+            name: "SwimWorld", dependencies: ["GyreBase", "GyreMembership"], path: "Tests/SwimWorld",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "gyre-swim", dependencies: ["GyreBase", "GyreRing", "GyreMembership", "SwimWorld"],
+            path: "Tests/Swim", swiftSettings: settings),
         tests("GyreMerkleTests", ["GyreBase", "GyreMerkle", nioCore]),
         tests("GyreQuorumTests", ["GyreBase", "GyreCausality", "GyreQuorum", nioCore]),
         tests(

@@ -60,6 +60,9 @@ extension Node {
         case .lease:
             guard case .leased(let ceiling) = outcome else { return }
             self.dots.onLeased(ceiling)
+            self.withMembership(into: &effects) { membership, out in
+                membership.noteLease(ceiling, at: now.instant, into: &out)
+            }
         case .heal(let name):
             guard case .merged(_, _, let change) = outcome else { return }
             self.noteChange(change, of: name)

@@ -73,6 +73,7 @@ package final class GyreServer: Sendable {
         self.node = directory.identity.node
         let listen: PeerAddress
         do throws(ServerError) {
+            try await Self.checkIdentity(options, directory, loop, log)
             (self.listeners, listen, self.resp) = try await Self.bindAll(options, loop, shell, limits)
             self.listen = listen
         } catch {
@@ -197,6 +198,26 @@ extension GyreServer {
         return directory
     }
 
+    /// Asks those that the node knows whether it may come back under its identity; a new one needs no leave.
+    private static func checkIdentity(
+        _ options: ServerOptions, _ directory: DataDirectory, _ loop: any EventLoop, _ log: Logger
+    ) async throws(ServerError) {
+        guard directory.origin == .kept else { return }
+        let recovered = directory.engine.recovered
+        let known = recovered.members.flatMap(MembersDocument.decoded) ?? []
+        let check = IdentityCheck(
+            node: directory.identity.node, name: options.name, cluster: options.cluster,
+            address: options.advertise ?? options.listen, leased: recovered.counterFloor,
+            directory: options.dataDirectory)
+        let others = known.filter { $0.node != directory.identity.node && $0.state != .removed }.map(\.address)
+        do throws(ServerError) {
+            try await check.run(asking: Array(Set(others + options.seeds)).sorted(), on: loop)
+        } catch {
+            log.critical("node may not start", metadata: ["reason": "\(error)"])
+            throw error
+        }
+    }
+
     /// Opens every door; on failure none stays open.
     private static func bindAll(
         _ options: ServerOptions, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
@@ -256,7 +277,7 @@ extension GyreServer {
     ) throws -> NodeShell {
         var log = log
         log[metadataKey: "name"] = "\(options.name)"
-        let me = try MemberRecord(
+        var me = try MemberRecord(
             node: directory.identity.node, name: options.name, address: options.advertise ?? listen, zone: options.zone,
             weight: options.weight, softwareVersion: gyreVersion,
             labels: directory.identity.replaces.map {
@@ -264,6 +285,7 @@ extension GyreServer {
             } ?? []
         ).validated()
         let recovered = directory.engine.recovered
+        me.note(leased: recovered.counterFloor)
         let known = recovered.members.flatMap(MembersDocument.decoded)
         if recovered.members != nil, known == nil { log.warning("kept members are unreadable, asking the seeds") }
         let clock = ShellClock()

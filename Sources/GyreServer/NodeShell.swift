@@ -49,6 +49,8 @@ final class NodeShell {
     private(set) var storageInFlight = 0
 
     var connections = ConnectionTable()
+    /// Who each connection of a peer says it is, and where; never more than there are connections.
+    var peerClaims: [UInt64: (node: NodeID, address: PeerAddress)] = [:]
     /// Bytes of all values that clients are putting at the moment.
     var requestBytes = 0
     /// Outbound links by address, from the dial on.
@@ -66,6 +68,11 @@ final class NodeShell {
     private var respConnections: UInt64 = 0
     private var stop: StopState?
     private var metrics = ServerMetrics()
+    private let startedAt: WallTime
+    private let processNumber: UInt64
+    /// When another process under this identity last showed itself, and when one may be dialled again.
+    private var twinAt: Instant?
+    private var twinDialAt = Instant.start
     /// Where code outside the loop reads what happened in the last seconds.
     let board = StatsBoard()
     /// What the store has counted; asked for once a second.
@@ -100,8 +107,10 @@ final class NodeShell {
         self.identity = identity
         self.limits = limits
         self.clock = clock
+        self.startedAt = clock.now.wall
         var random = random
         self.clientNumber = random.next()
+        self.processNumber = random.next()
         self.random = random
         self.loop = loop
         self.log = log
@@ -190,6 +199,8 @@ final class NodeShell {
     }
 
     private func onSecond() {
+        self.readClock()
+        self.dialClaims()
         var sample = ServerSample(
             node: self.node.counters, connections: self.connections.count, requestBytes: self.requestBytes,
             loopDelay: self.longestDelay)
@@ -329,7 +340,44 @@ final class NodeShell {
             self.log.info("a seed is this node itself", metadata: ["address": "\(address)"])
             return
         }
+        self.notice("another process may use this node's identity", ["address": "\(address)"], level: .error)
+    }
+
+    /// What another process under this identity is told.
+    var asTwin: TwinRefusal {
+        TwinRefusal(startedAt: self.startedAt, address: self.identity.address, process: self.processNumber)
+    }
+
+    /// Another process uses this identity and says that it is at `address`: it is asked when it started, once a second
+    /// at most, whatever strangers may claim.
+    func noteTwin(at address: PeerAddress) {
+        self.twinAt = self.now.instant
         self.notice("another process uses this node's identity", ["address": "\(address)"], level: .error)
+        guard self.now.instant >= self.twinDialAt else { return }
+        self.twinDialAt = self.now.instant.advanced(by: .seconds(1))
+        self.dial(address)
+    }
+
+    /// A process under this identity has answered: the one that started later ends (architecture D4: a dot is issued once).
+    /// True if it is this very process, which did not know its own dial again: a proxy or address translation is between.
+    func onTwin(_ twin: TwinRefusal) -> Bool {
+        if twin.process == self.processNumber {
+            self.twinAt = nil
+            return true
+        }
+        self.twinAt = self.now.instant
+        guard twin < self.asTwin else {
+            self.notice(
+                "another process uses this node's identity and should end", ["address": "\(twin.address)"],
+                level: .error)
+            return false
+        }
+        let reason =
+            "another process uses this node's identity since before, at \(twin.address); stop one of the two, and give"
+            + " a copy a --data directory of its own"
+        self.log.critical("node ends", metadata: ["reason": "\(reason)"])
+        self.finish(.failure(ServerError.refused(reason)))
+        return false
     }
 
     // MARK: - Stop
@@ -367,7 +415,11 @@ final class NodeShell {
         self.stop?.isComplete = true
         if !self.isServing {
             self.isServing = true
-            self.serving.fail(ServerError.storage("the node was stopped before it served"))
+            if case .failure(let error) = result {
+                self.serving.fail(error)
+            } else {
+                self.serving.fail(ServerError.storage("the node was stopped before it served"))
+            }
         }
         self.tickTask?.cancel()
         self.sampleTask?.cancel()
@@ -408,6 +460,8 @@ final class NodeShell {
         var report = report
         report.counters.append(contentsOf: self.counters.named)
         report.counters.append(StatusReport.Counter(name: "connections", value: UInt64(self.connections.count)))
+        let isRecent = self.twinAt.map { self.now.instant.since($0) < .seconds(60) } ?? false
+        report.counters.append(StatusReport.Counter(name: StatusReport.identityInUse, value: isRecent ? 1 : 0))
         report.counters.sort { $0.name < $1.name }
         return report
     }

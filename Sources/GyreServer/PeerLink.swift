@@ -101,6 +101,10 @@ final class PeerLink: ChannelInboundHandler {
         case .refused(let reason):
             self.shell.counters.handshakesRefused += 1
             self.shell.notice("peer refused the handshake", ["address": "\(self.address)", "reason": "\(reason)"])
+            if let twin = TwinRefusal(reason: reason) {
+                self.isLoop = self.shell.onTwin(twin)
+                if self.isLoop { self.shell.deliver(.peerUp(self.shell.identity.node, self.address)) }
+            }
             self.close()
         case .welcome(let version, let cluster, let node):
             guard cluster == self.shell.identity.cluster else { return self.close() }
@@ -217,6 +221,14 @@ extension NodeShell {
         self.log.debug("peer link open", metadata: ["peer": "\(node)", "address": "\(link.address)"])
         self.deliver(.peerUp(node, link.address))
         older?.close()
+    }
+
+    /// Dials peers that say they are elsewhere than where the link to them leads. Such a peer has moved, or it is two processes
+    /// of which one would hear nothing from here and so never learn of the other. Once a second, since two would take turns.
+    func dialClaims() {
+        for (node, address) in self.peerClaims.values {
+            if let link = self.links[node], link.address != address { self.dial(address) }
+        }
     }
 
     /// `link` is gone; the node hears of it only if there is no newer one.

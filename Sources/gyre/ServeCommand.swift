@@ -134,7 +134,7 @@ struct ServeCommand: AsyncParsableCommand {
     private static func failure(_ error: ServerError) -> CommandFailure {
         switch error {
         case .invalidOption(let text): CommandFailure(.usage, text)
-        case .cannotListen(let text), .storage(let text): CommandFailure(.inputOutput, text)
+        case .cannotListen(let text), .storage(let text), .refused(let text): CommandFailure(.inputOutput, text)
         }
     }
 

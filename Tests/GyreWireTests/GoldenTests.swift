@@ -99,6 +99,14 @@ enum Golden {
             ("ping", gossip(.ping(sequence: 1, gossip: [Self.record]))), ("ack", gossip(.ack(sequence: 1, gossip: []))),
             ("ping-request", gossip(.pingRequest(sequence: 1, target: Self.node, gossip: []))),
             ("state-request", gossip(.stateRequest([Self.record]))), ("state", gossip(.state([]))),
+            ("nack", gossip(.nack(sequence: 1))),
+            (
+                "accusations",
+                gossip(
+                    .accusations([
+                        Accusation(node: Self.node, incarnation: 300, accuser: NodeID(rawValue: 0x0102_0304_0506_0708))
+                    ]))
+            ),
         ]
         return handshakeAndClient + failed + peers + Self.healing(name) + (try Self.buckets()) + Self.listings(name)
     }

@@ -179,7 +179,11 @@ struct RandomFrames {
         return self.pick([
             .ping(sequence: self.number(), gossip: records), .ack(sequence: self.number(), gossip: records),
             .pingRequest(sequence: self.number(), target: self.node(), gossip: records), .stateRequest(records),
-            .state(records),
+            .state(records), .nack(sequence: self.number()),
+            .accusations(
+                (0..<self.random.below(5)).map { _ in
+                    Accusation(node: self.node(), incarnation: self.number() >> 3, accuser: self.node())
+                }),
         ])
     }
 
