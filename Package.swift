@@ -28,6 +28,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let httpServer = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let httpParts = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 
 /// A module of the house; `needs` are the arrows that leave it.
@@ -52,6 +53,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
@@ -84,8 +86,9 @@ let package = Package(
             "GyreServer",
             [
                 "GyreBase", "GyreCausality", "GyreRing", "GyreMembership", "GyreMessages", "GyreStorage", "GyreQuorum",
-                "GyreNode", "GyreWire", "GyreLevelDB", "GyreMetrics", nioCore, nioPosix, nioLocks, logging, coreMetrics,
-                lifecycle,
+                "GyreNode", "GyreWire", "GyreLevelDB", "GyreMetrics", "GyreTracing", nioCore, nioPosix, nioLocks,
+                logging,
+                coreMetrics, lifecycle, tracing,
             ]
         ),
         room(
@@ -96,6 +99,7 @@ let package = Package(
             ]
         ),
         room("GyreMetrics", [coreMetrics]),
+        room("GyreTracing", ["GyreBase", lifecycle, tracing]),
         room(
             "GyreReports",
             ["GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreClient", nioCore]
@@ -105,8 +109,8 @@ let package = Package(
             [
                 "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
                 "GyreReports",
-                "GyreMetrics", "GyreRing", httpServer, httpTypes, httpParts, coreMetrics, nioHTTP1, nioCore, nioPosix,
-                logging, lifecycle,
+                "GyreMetrics", "GyreTracing", "GyreRing", httpServer, httpTypes, httpParts, coreMetrics, nioHTTP1,
+                nioCore, nioPosix, logging, lifecycle, tracing,
             ]
         ),
         room(
@@ -120,7 +124,7 @@ let package = Package(
             name: "gyre",
             dependencies: [
                 "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
-                "GyreReports", "GyreMetrics", "GyreHTTP", "GyreSimulator",
+                "GyreReports", "GyreMetrics", "GyreTracing", "GyreHTTP", "GyreSimulator",
                 arguments, configuration, histogram, lifecycle, logging, coreMetrics, nioCore, nioPosix,
             ],
             swiftSettings: settings
@@ -140,7 +144,17 @@ let package = Package(
         tests("GyreBaseTests", ["GyreBase", nioCore]),
         tests("GyreCausalityTests", ["GyreBase", "GyreCausality", nioCore]),
         tests("GyreRingTests", ["GyreBase", "GyreRing"]),
-        tests("GyreMembershipTests", ["GyreBase", "GyreMembership"]),
+        tests(
+            "GyreMembershipTests",
+            ["GyreBase", "GyreRing", "GyreMembership", "GyreMessages", "GyreWire", "SwimWorld", nioCore]
+        ),
+        // Memberships alone on a virtual network, for the tests above and for runs that are too long for them. Never installed.
+        .target(
+            name: "SwimWorld", dependencies: ["GyreBase", "GyreMembership"], path: "Tests/SwimWorld",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "gyre-swim", dependencies: ["GyreBase", "GyreRing", "GyreMembership", "SwimWorld"],
+            path: "Tests/Swim", swiftSettings: settings),
         tests("GyreMerkleTests", ["GyreBase", "GyreMerkle", nioCore]),
         tests("GyreQuorumTests", ["GyreBase", "GyreCausality", "GyreQuorum", nioCore]),
         tests(
@@ -202,6 +216,7 @@ let package = Package(
                 coreMetrics, logging,
             ]
         ),
+        tests("GyreTracingTests", ["GyreBase", "GyreTracing", tracing]),
         tests("CommandTests", []),
         tests("TidyTests", []),
     ]

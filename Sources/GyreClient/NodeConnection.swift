@@ -201,7 +201,7 @@ package final class NodeConnection {
     private func onFrame(_ frame: Frame) {
         switch frame {
         case .helloReply(.welcome(let version, _, _)):
-            guard version == WireLimits.protocolVersion else {
+            guard (1...WireLimits.protocolVersion).contains(version) else {
                 return self.end("\(self.address) answers with protocol version \(version)")
             }
             self.decoder.completeHandshake()

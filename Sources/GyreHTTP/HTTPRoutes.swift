@@ -17,6 +17,7 @@ struct HTTPRoutes: Sendable {
     let admin: AdminRoutes
     private let limits: HTTPLimits
     private let budget: BodyBudget
+    private let trace: RequestTrace
     /// By hundred of the status, from 200.
     private let classes: [Counter]
 
@@ -29,6 +30,7 @@ struct HTTPRoutes: Sendable {
         self.admin = AdminRoutes(
             objects: objects, server: server, client: client, board: board, exporter: exporter, gate: gate)
         self.limits = limits
+        self.trace = RequestTrace(tracer: server.tracer)
         self.budget = BodyBudget(most: limits.bodiesBytesMax)
         self.classes = (2...5).map {
             Counter(label: "gyre_http_responses_total", dimensions: [("class", "\($0)xx")])
@@ -48,7 +50,7 @@ struct HTTPRoutes: Sendable {
                 try await writer.writeInformationalHead(HTTPResponse(status: .continue))
             }
             let body = try await ReceivedBody.receive(request, bytesMax: self.limits.bodyBytesMax, self.budget)
-            answer = try await self.answer(request, body.bytes)
+            answer = try await self.trace.around(request) { try await self.answer(request, body.bytes) }
         } catch let refusal as Refusal {
             answer = refusal.answer
         }

@@ -7,6 +7,8 @@ import NIOCore
 extension HTTPField.Name {
     /// The causal context, as Riak calls it.
     static let vectorClock = Self.known("X-Riak-Vclock")
+    /// The trace that a request belongs to (W3C Trace Context).
+    static let traceparent = Self.known("traceparent")
     /// Says that a 404 is about a key that was deleted.
     static let deleted = Self.known("X-Riak-Deleted")
     /// What a user's metadata begins with, lower case.

@@ -107,7 +107,8 @@ struct ObjectRoutes: Sendable {
     /// Asks the node; a failure becomes the refusal that fits.
     func ask(_ request: ClientRequest, _ timeout: TimeSpan) async throws(Refusal) -> ClientResponse {
         let response: ClientResponse
-        do { response = try await self.desk.submit(request, timeout: timeout).get() } catch { throw Self.nonsense }
+        do { response = try await self.desk.submit(request, timeout: timeout, trace: RequestTrace.current).get() } catch
+        { throw Self.nonsense }
         if case .failed(let failure) = response { throw Refusal(failure) }
         return response
     }

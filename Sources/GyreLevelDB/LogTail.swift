@@ -57,13 +57,12 @@ enum LogTail {
         guard fstat(descriptor, &status) == 0 else { throw SystemError("stat", path) }
         let count = Int(status.st_size)
         guard count > 0, count <= self.logBytesMax else { return 0 }
-        guard let map = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), map != MAP_FAILED else {
-            throw SystemError("mmap", path)
+        // Read and not mapped: a sector that cannot be read is then an error and not a signal.
+        let bytes = try Files.read(path, bytesMax: count) ?? []
+        let (end, remains) = bytes.withUnsafeBytes { log in
+            let end = self.end(of: log)
+            return (end, log[end...].lastIndex { $0 != 0 }.map { $0 + 1 - end } ?? 0)
         }
-        let log = UnsafeRawBufferPointer(start: map, count: count)
-        let end = self.end(of: log)
-        let remains = log[end...].lastIndex { $0 != 0 }.map { $0 + 1 - end } ?? 0
-        munmap(map, count)
         guard end < count else { return 0 }
         guard ftruncate(descriptor, off_t(end)) == 0 else { throw SystemError("truncate", path) }
         guard fsync(descriptor) == 0 else { throw SystemError("fsync", path) }

@@ -25,6 +25,18 @@ extension MemberRecord {
             && self.softwareVersion == other.softwareVersion && self.labels == other.labels
     }
 
+    /// Whether the next life needs no other record than this one: how far a node has leased dots changes too often to be
+    /// kept by all others, and they hear of it again.
+    func isKeptLike(_ other: MemberRecord) -> Bool {
+        if self.recordVersion == other.recordVersion { return self.describesTheSame(as: other) }
+        guard self.leased != other.leased else { return false }
+        var same = self
+        same.labels = other.labels
+        return same.describesTheSame(as: other)
+            && self.labels.filter { $0.name != MemberRecord.leaseLabel }
+                == other.labels.filter { $0.name != MemberRecord.leaseLabel }
+    }
+
     /// Whether the description of `self` replaces that of `other`: a higher version does. Two descriptions with one
     /// version come from two lives of one identity; any total order will do that all nodes share. State comes last in
     /// it, because `removed` may have overwritten it.

@@ -3,9 +3,16 @@ package import GyreBase
 /// Who is in the cluster and who can be reached, as one node sees it (SWIM; architecture D7, D8, D11).
 ///
 /// A pure machine: every input takes the time and a random generator, and appends what the shell must do to `effects`.
-/// Deviations from SWIM: several members are probed in a period, so that in a small cluster everybody is probed in
-/// each; the direct ping is repeated together with the indirect ones; full states are exchanged at first contact and
-/// from time to time; the dead are pinged and dialled for ever, because an outage rarely means a departure.
+/// Sources: SWIM (Das, Gupta, Motivala, DSN 2002), Lifeguard (Dadgar, Phillips, Currey, DSN-W 2018).
+///
+/// Deviations from SWIM: in a cluster of up to `probeAllMax + 1` nodes everybody is probed in each period, in a larger one
+/// a fixed number; the direct ping is repeated together with the indirect ones; messages ride on the peer connections
+/// (architecture D7), and a lost connection is a failed probe; full states are exchanged at first contact and from time to
+/// time; fresh news does not wait for the next probe; the dead are pinged and dialled for ever, because an outage rarely
+/// means a departure, and `dead` is bound to its incarnation, so that a node comes back under its own identity.
+/// Deviations from Lifeguard: accusations are messages of their own, because a record has no room for who suspects; log₁₀ n
+/// is rounded to whole bits; a process that stood still forgives what expired meanwhile; a suspect that is heard, even
+/// through others, gets more time; it is pinged by its accusers until it refutes. `docs/internals/membership.md` says why.
 /// A value with one owner; not shared between threads.
 package struct Membership: Sendable {
     /// The most pings that wait for their ack on behalf of others.
@@ -19,6 +26,8 @@ package struct Membership: Sendable {
     package internal(set) var ringVersion: UInt64 = 1
     /// Records from outside that were refused because they break a limit.
     package internal(set) var recordsRefused: UInt64 = 0
+    /// How far this node distrusts itself at the moment: 0, healthy, to `MembershipOptions.localHealthMax`.
+    package var localHealthScore: Int { self.localHealth.score }
 
     let options: MembershipOptions
     /// Everybody else, sorted by node; `nodes` holds the same order for quick search.
@@ -31,6 +40,18 @@ package struct Membership: Sendable {
     var probeOrder: [NodeID] = []
     var sequence: UInt64 = 0
     var myNewsLeft = 0
+    /// Peers with `newsLeft` above zero, and peers that are suspects.
+    var freshCount = 0
+    var suspectCount = 0
+    var localHealth: LocalHealth
+    /// When the next answered probe lowers the score.
+    var healthEasesAt = Instant.start
+    /// How far dots are leased on disk, how far the others were told, and when they may be told again.
+    var leaseCeiling: UInt64 = 0
+    var leaseTold: UInt64 = 0
+    var leaseNewsAt = Instant.start
+    /// When an address at which somebody claims to be this node is dialled next.
+    var claimDialAt = Instant.start
     /// Foreign descriptions of this very node that outbid its own; an earlier life explains a few of them.
     var foreignClaims = 0
 
@@ -40,6 +61,11 @@ package struct Membership: Sendable {
     var probeAt = Instant.start
     var gossipAt = Instant.start
     var stateAt = Instant.start
+    /// Full states that may be asked for at once, and when one more may be.
+    var stateTokens = MembershipOptions.stateRequestsMax
+    var stateTokenAt = Instant.start
+    /// When a timer of a peer may be due; before that nobody looks at them one by one.
+    var scanAt = Instant.start
     var isStopped = false
     /// Whether the identity whose place this node has taken is to be banned.
     var retiresReplaced = false
@@ -64,6 +90,7 @@ package struct Membership: Sendable {
         self.me = me
         self.me.liveness = .alive
         self.options = options
+        self.localHealth = LocalHealth(scoreMax: options.isLifeguardOn ? options.localHealthMax : 0)
         self.startedAt = now
         self.joinDeadline = now.advanced(by: options.joinGrace)
         self.seeds = Array(Set(seeds)).sorted().filter { $0 != me.address }.map { Seed(address: $0) }
@@ -77,7 +104,9 @@ package struct Membership: Sendable {
                 self.insert(Peer(record: valid))
             }
         }
-        if self.me.state == .joining, self.seeds.isEmpty, self.peers.allSatisfy({ $0.record.state == .removed }) {
+        if self.me.state == .joining, options.formsCluster, self.seeds.isEmpty,
+            self.peers.allSatisfy({ $0.record.state == .removed })
+        {
             self.becomeNormal()
         }
         self.normalPending = self.me.state.ownsRanges
@@ -95,11 +124,16 @@ package struct Membership: Sendable {
         guard !self.isStopped else { return }
         self.noteTick(at: now, random: &random)
         if self.me.state == .joining, now >= self.joinDeadline, self.mayBecomeNormal { self.becomeNormal() }
+        self.tellLease(at: now)
         if self.me.state != .removed {
-            self.dialWhoIsMissing(at: now, random: &random, into: &effects)
-            self.askForStates(at: now, random: &random, into: &effects)
+            self.dialSeeds(at: now, random: &random, into: &effects)
             self.probe(at: now, random: &random, into: &effects)
-            self.watchSuspects(at: now, into: &effects)
+            if now >= self.scanAt {
+                self.scanAt = .distantFuture
+                self.dialWhoIsMissing(at: now, random: &random, into: &effects)
+                self.askForStates(at: now, random: &random, into: &effects)
+                self.watchSuspects(at: now, into: &effects)
+            }
             self.spreadNews(at: now, random: &random, into: &effects)
         }
         self.finish(into: &effects)
@@ -118,12 +152,15 @@ package struct Membership: Sendable {
         if node == self.me.node {
             self.seeds.removeAll { $0.address == address }
             effects.append(.duplicateIdentity(address))
-            if self.seeds.isEmpty, self.peers.isEmpty, self.me.state == .joining { self.becomeNormal() }
+            if self.seeds.isEmpty, self.peers.isEmpty, self.me.state == .joining, self.options.formsCluster {
+                self.becomeNormal()
+            }
             return
         }
         for index in self.seeds.indices where self.seeds[index].address == address {
             self.seeds[index].node = node
         }
+        self.scanAt = .start
         let again = now.advanced(by: self.options.probeInterval)
         self.strangers.removeAll { $0.node == node || $0.address == address }
         if let index = self.index(of: node) {
@@ -132,6 +169,12 @@ package struct Membership: Sendable {
                 return
             }
             self.peers[index].link = address
+            guard self.me.state == .joining || self.mayAskForState(at: now) else {
+                // It has heard of this node or hears of it now; the rest comes with gossip and the next exchanges.
+                let news = self.peers[index].record.liveness == .alive ? [] : [self.peers[index].record]
+                effects.append(.send(to: node, .ping(sequence: self.nextSequence(), gossip: [self.me] + news)))
+                return
+            }
             self.peers[index].askAt = again
         } else {
             self.strangers.append(Stranger(node: node, address: address, askAt: again))
@@ -162,6 +205,7 @@ package struct Membership: Sendable {
         self.peers[index].link = nil
         self.peers[index].askAt = .distantFuture
         self.peers[index].dial.reset(at: now)
+        self.scanAt = .start
         self.suspect(index, at: now, into: &effects)
         self.askOthers(about: node, sequence: self.nextSequence(), random: &random, into: &effects)
     }
@@ -195,6 +239,8 @@ package struct Membership: Sendable {
         case .pingRequest(let sequence, let target, let gossip):
             self.absorb(gossip, at: now, into: &effects)
             self.relay(sequence, from: node, to: target, at: now, into: &effects)
+        case .nack(let sequence): self.noteNack(sequence)
+        case .accusations(let accusations): self.absorb(accusations, at: now, into: &effects)
         case .stateRequest(let records):
             self.absorb(records, at: now, into: &effects)
             effects.append(.send(to: node, .state(self.members)))
@@ -208,6 +254,8 @@ package struct Membership: Sendable {
     /// Tells every peer that this node stops, so that they see it dead at once. The last input of a life.
     package mutating func stop(into effects: inout [MembershipEffect]) {
         guard !self.isStopped else { return }
+        self.leaseNewsAt = .start
+        self.tellLease(at: .start)
         self.finish(into: &effects)
         self.isStopped = true
         var farewell = self.me

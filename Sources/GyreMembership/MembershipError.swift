@@ -27,6 +27,7 @@ package enum MembershipError: Error, Hashable, Sendable {
     package enum Field: Hashable, Sendable {
         case zone, softwareVersion, label, recordVersion, incarnation
         case probeInterval, probeTimeout, suspicionTimeout, joinGrace, stateInterval, gossipInterval
-        case dialDelayLeast, dialDelayMost, seedDelayMost, gossipFanOut, indirectProbes, probesPerPeriod
+        case dialDelayLeast, dialDelayMost, seedDelayMost, gossipFanOut, indirectProbes, probesPerPeriod, probeAllMax
+        case suspicionFactor, localHealth
     }
 }

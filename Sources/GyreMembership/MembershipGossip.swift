@@ -10,7 +10,7 @@ extension Membership {
                 continue
             }
             if valid.node == self.me.node {
-                self.absorbAboutMe(valid, into: &effects)
+                self.absorbAboutMe(valid, at: now, into: &effects)
             } else if let index = self.index(of: valid.node) {
                 self.replace(index, with: self.peers[index].record.merged(with: valid), at: now, into: &effects)
             } else if self.peers.count + 1 < MembershipOptions.membersMax {
@@ -37,7 +37,9 @@ extension Membership {
 
     /// What others say about this node is true only if this node said it first. Anything else is an opinion to refute,
     /// or a record of an earlier life to outbid (SWIM §4.2). Only a ban is accepted (architecture D11).
-    private mutating func absorbAboutMe(_ record: MemberRecord, into effects: inout [MembershipEffect]) {
+    private mutating func absorbAboutMe(
+        _ record: MemberRecord, at now: Instant, into effects: inout [MembershipEffect]
+    ) {
         guard self.me.state != .removed else { return }
         if record.state == .removed {
             if self.me.state.ownsRanges { self.noteRingChange() }
@@ -49,16 +51,20 @@ extension Membership {
         if record.recordVersion > self.me.recordVersion || (isEqual && !record.describesTheSame(as: self.me)) {
             self.me.recordVersion = Membership.raised(record.recordVersion)
             self.noteOwnChange()
-            self.foreignClaims += record.address == self.me.address ? 0 : 1
+            if record.address != self.me.address {
+                self.foreignClaims += 1
+                // Whoever is there says in the handshake whether it is this node as well.
+                if record.liveness != .dead, now >= self.claimDialAt {
+                    self.claimDialAt = now.advanced(by: self.options.dialDelayMost)
+                    effects.append(.dial(record.address))
+                }
+            }
             if self.foreignClaims >= 3 {
                 self.foreignClaims = 0
                 effects.append(.duplicateIdentity(record.address))
             }
         }
-        if record.opinionOutweighs(self.me) {
-            self.me.incarnation = Membership.raised(record.incarnation)
-            self.noteOwnChange()
-        }
+        self.refute(record)
     }
 
     /// Takes over what an earlier life of this node wrote, so that this life outbids it.
@@ -94,6 +100,15 @@ extension Membership {
         if place < self.nodes.count, self.nodes[place] == peer.record.node { return place }
         self.nodes.insert(peer.record.node, at: place)
         self.peers.insert(peer, at: place)
+        if peer.newsLeft > 0 { self.freshCount += 1 }
+        if peer.record.liveness == .suspect { self.suspectCount += 1 }
+        self.scanAt = .start
+        if !self.probeOrder.isEmpty {
+            // A newcomer is probed in the running round, by each node at another time (SWIM §4.3).
+            let mixed = (peer.record.node.rawValue ^ self.me.node.rawValue) &* 0x9E37_79B9_7F4A_7C15
+            let turn = mixed.multipliedFullWidth(by: UInt64(self.probeOrder.count + 1)).high
+            self.probeOrder.insert(peer.record.node, at: Int(turn))
+        }
         return place
     }
 
@@ -118,8 +133,13 @@ extension Membership {
         into effects: inout [MembershipEffect]
     ) {
         let new = self.peers[index].record
+        if self.peers[index].newsLeft == 0 { self.freshCount += 1 }
         self.peers[index].newsLeft = self.newsTransmissions
-        if old.map({ $0.recordVersion != new.recordVersion || !$0.describesTheSame(as: new) }) ?? true {
+        if let old, old.liveness != new.liveness {
+            self.suspectCount += (new.liveness == .suspect ? 1 : 0) - (old.liveness == .suspect ? 1 : 0)
+        }
+        self.scanAt = .start
+        if old.map({ !$0.isKeptLike(new) }) ?? true {
             self.persistPending = true
         }
         if Membership.ringShare(old) != Membership.ringShare(new) { self.noteRingChange() }
@@ -127,6 +147,7 @@ extension Membership {
             self.peers[index].link = nil
             self.peers[index].deadAt = .distantFuture
             self.peers[index].pingAt = .distantFuture
+            self.peers[index].accusationsLeft = 0
             self.probes.removeAll { $0.target == new.node }
         } else if old?.liveness != new.liveness || old?.incarnation != new.incarnation {
             self.noteOpinion(index, at: now)
@@ -143,32 +164,53 @@ extension Membership {
         case .alive:
             self.peers[index].deadAt = .distantFuture
             self.peers[index].pingAt = .distantFuture
+            self.peers[index].accusationsLeft = 0
+            if self.peers[index].link == nil { self.peers[index].dial.reset(at: now) }
         case .suspect:
-            self.peers[index].deadAt = now.advanced(by: self.options.suspicionTimeout)
-            self.peers[index].pingAt = now
+            self.beginSuspicion(index, at: now)
         case .dead:
             self.peers[index].deadAt = .distantFuture
             self.peers[index].pingAt = now.advanced(by: self.options.dialDelayMost)
+            self.peers[index].accusationsLeft = 0
             self.peers[index].dial.reset(at: now)
         }
     }
 
-    /// The records to send along to `node`: what it should refute, then this node's own news, then the least told.
+    /// The records to send along to `node`: what it should refute (Lifeguard §IV-C, "buddy system"), then this node's own
+    /// news, then the least told.
     mutating func takeNews(for node: NodeID) -> [MemberRecord] {
         var news: [MemberRecord] = []
         let target = self.index(of: node)
-        if let target, self.peers[target].record.liveness != .alive { news.append(self.peers[target].record) }
+        if let target, self.isToBeTold(self.peers[target]) { news.append(self.peers[target].record) }
         if self.myNewsLeft > 0 {
             self.myNewsLeft -= 1
             news.append(self.me)
         }
-        var fresh = self.peers.indices.filter { self.peers[$0].newsLeft > 0 && $0 != target }
-        fresh.sort { (-self.peers[$0].newsLeft, $0) < (-self.peers[$1].newsLeft, $1) }
-        for index in fresh.prefix(MembershipOptions.gossipRecordsMax - news.count) {
+        guard self.freshCount > 0 else { return news }
+        let room = MembershipOptions.gossipRecordsMax - news.count
+        var fresh: [Int] = []
+        for index in self.peers.indices where self.peers[index].newsLeft > 0 && index != target {
+            let left = self.peers[index].newsLeft
+            if fresh.count == room, let last = fresh.last, self.peers[last].newsLeft >= left { continue }
+            var place = fresh.count
+            while place > 0, self.peers[fresh[place - 1]].newsLeft < left { place -= 1 }
+            fresh.insert(index, at: place)
+            if fresh.count > room { fresh.removeLast() }
+        }
+        for index in fresh {
             self.peers[index].newsLeft -= 1
+            if self.peers[index].newsLeft == 0 { self.freshCount -= 1 }
             news.append(self.peers[index].record)
         }
         return news
+    }
+
+    private func isToBeTold(_ peer: Peer) -> Bool {
+        switch peer.record.liveness {
+        case .alive: false
+        case .suspect: self.options.isLifeguardOn || peer.newsLeft > 0
+        case .dead: true
+        }
     }
 
     /// Sends news to a few random peers without waiting for the next probes, and the full state to one now and then.
@@ -179,21 +221,53 @@ extension Membership {
     ) {
         if now >= self.gossipAt {
             self.gossipAt = now.advanced(by: self.options.gossipInterval)
-            if self.myNewsLeft > 0 || self.peers.contains(where: { $0.newsLeft > 0 }) {
+            if self.myNewsLeft > 0 || self.freshCount > 0 || self.suspectCount > 0 {
                 for node in self.somePeers(self.options.gossipFanOut, random: &random) {
                     let news = self.takeNews(for: node)
-                    if news.isEmpty { break }
-                    effects.append(.send(to: node, .ping(sequence: self.nextSequence(), gossip: news)))
+                    let accusations = self.takeAccusations()
+                    if !news.isEmpty {
+                        effects.append(.send(to: node, .ping(sequence: self.nextSequence(), gossip: news)))
+                    }
+                    if !accusations.isEmpty { effects.append(.send(to: node, .accusations(accusations))) }
+                    if news.isEmpty, accusations.isEmpty { break }
                 }
             }
         }
         if now >= self.stateAt {
-            self.stateAt = now.advanced(by: self.options.stateInterval)
+            self.stateAt = now.advanced(by: self.stretchedBySize(self.options.stateInterval))
             for node in self.somePeers(1, random: &random) {
                 effects.append(.send(to: node, .stateRequest(self.members)))
             }
         }
     }
+
+    /// `span`, or longer in proportion to the members above `stateMembersMin`: what each node does with each other node
+    /// happens so much more seldom, and together it stays the same.
+    func stretchedBySize(_ span: TimeSpan) -> TimeSpan {
+        let count = Int64(max(self.peers.count, MembershipOptions.stateMembersMin))
+        return TimeSpan(nanoseconds: span.nanoseconds / Int64(MembershipOptions.stateMembersMin) &* count)
+    }
+
+    /// The longest delay between two attempts to reach one dead or unconnected member.
+    var retryDelay: TimeSpan { self.stretchedBySize(self.options.dialDelayMost) }
+
+    /// Whether one more full state may be asked for: always in a small cluster, else some at once and then one every
+    /// `stretchedBySize(probeInterval)`, so that meeting n members does not cost n full states.
+    mutating func mayAskForState(at now: Instant) -> Bool {
+        guard self.peers.count > MembershipOptions.stateMembersMin else { return true }
+        let refill = self.stretchedBySize(self.options.probeInterval)
+        while self.stateTokens < MembershipOptions.stateRequestsMax, self.stateTokenAt <= now {
+            self.stateTokens += 1
+            self.stateTokenAt = max(self.stateTokenAt, self.startedAt).advanced(by: refill)
+        }
+        if self.stateTokens == MembershipOptions.stateRequestsMax { self.stateTokenAt = now.advanced(by: refill) }
+        guard self.stateTokens > 0 else { return false }
+        self.stateTokens -= 1
+        return true
+    }
+
+    /// Looks at the timers of the peers again at `time`, if not before.
+    mutating func wake(at time: Instant) { self.scanAt = min(self.scanAt, time) }
 
     /// Up to `count` random peers that are not dead, in random order.
     func somePeers(_ count: Int, except: NodeID? = nil, random: inout SeededRandom) -> [NodeID] {
@@ -229,12 +303,12 @@ extension Membership {
     }
 
     /// How often one piece of news is sent: λ log n, with λ = 3 (SWIM §4.1).
-    private var newsTransmissions: Int {
+    var newsTransmissions: Int {
         3 * (Int.bitWidth - (self.peers.count + 1).leadingZeroBitCount)
     }
 
     /// One more than `counter`, within its limit; only forgery gets there.
-    private static func raised(_ counter: UInt64) -> UInt64 { min(counter, MemberRecord.counterMax - 1) + 1 }
+    static func raised(_ counter: UInt64) -> UInt64 { min(counter, MemberRecord.counterMax - 1) + 1 }
 
     private struct RingPart: Equatable {
         let weight: Int

@@ -2,23 +2,34 @@ internal import GyreBase
 
 /// How nodes find each other, first and again.
 extension Membership {
-    /// Dials every member and seed that has no connection and is due. Nothing is ever given up.
+    /// Dials members that have no connection and are due, a few a tick. Nothing is ever given up.
     mutating func dialWhoIsMissing(
         at now: Instant,
         random: inout SeededRandom,
         into effects: inout [MembershipEffect]
     ) {
         let least = self.options.dialDelayLeast
-        for index in self.peers.indices where self.peers[index].dial.next <= now {
-            let record = self.peers[index].record
-            guard record.state != .removed, record.address != self.me.address else { continue }
-            guard self.peers[index].link == nil || record.liveness == .dead else { continue }
-            self.peers[index].dial.advance(
-                at: now, least: least, most: self.options.dialDelayMost, random: &random)
+        var dials = 0
+        for index in self.peers.indices where self.options.dialsMembers && self.isToBeDialled(self.peers[index]) {
+            guard self.peers[index].dial.next <= now, dials < MembershipOptions.dialsPerTickMax else { continue }
+            dials += 1
+            self.peers[index].dial.advance(at: now, least: least, most: self.retryDelay, random: &random)
             // Another node has taken the address; that connection says so better than a new one would.
-            if self.isLinked(record.address, except: index) { continue }
-            effects.append(.dial(record.address))
+            let address = self.peers[index].record.address
+            if !self.isLinked(address, except: index) { effects.append(.dial(address)) }
         }
+        guard self.options.dialsMembers else { return }
+        for peer in self.peers where self.isToBeDialled(peer) { self.wake(at: peer.dial.next) }
+    }
+
+    private func isToBeDialled(_ peer: Peer) -> Bool {
+        (peer.link == nil || peer.record.liveness == .dead) && peer.record.state != .removed
+            && peer.record.address != self.me.address
+    }
+
+    /// Dials every seed that has no connection and is due.
+    mutating func dialSeeds(at now: Instant, random: inout SeededRandom, into effects: inout [MembershipEffect]) {
+        let least = self.options.dialDelayLeast
         for index in self.seeds.indices where self.seeds[index].dial.next <= now {
             let seed = self.seeds[index]
             let isYoung = now.since(seed.dial.since) < .seconds(60)
@@ -40,10 +51,12 @@ extension Membership {
             self.peers[index].askAt = again
             effects.append(.send(to: self.nodes[index], .stateRequest(self.members)))
         }
+        for peer in self.peers { self.wake(at: peer.askAt) }
         for index in self.strangers.indices where self.strangers[index].askAt <= now {
             self.strangers[index].askAt = again
             effects.append(.send(to: self.strangers[index].node, .stateRequest(self.members)))
         }
+        for stranger in self.strangers { self.wake(at: stranger.askAt) }
     }
 
     /// Notes that `node` has sent its state, which is what a joining node waits for.

@@ -12,6 +12,33 @@ package enum MembershipMessage: Hashable, Sendable {
     case stateRequest([MemberRecord])
     /// All that the sender knows; or, from a node that stops or to one that is banned, the one record that matters.
     case state([MemberRecord])
+    /// I got your `pingRequest` and its target does not answer me either: the sender is not to blame (Lifeguard §IV-A).
+    case nack(sequence: UInt64)
+    /// Who suspects whom: each distinct accuser makes the time to refute shorter (Lifeguard §IV-B).
+    case accusations([Accusation])
+}
+
+/// One member's own observation that another did not answer it. Pure value.
+package struct Accusation: Hashable, Sendable {
+    /// Who did not answer.
+    package let node: NodeID
+    /// The incarnation that the accusation is about; a higher one is not touched by it.
+    package let incarnation: UInt64
+    /// Whose probe failed.
+    package let accuser: NodeID
+
+    /// Wraps the three.
+    package init(node: NodeID, incarnation: UInt64, accuser: NodeID) {
+        self.node = node
+        self.incarnation = incarnation
+        self.accuser = accuser
+    }
+
+    /// Whether every field is within its limits; for accusations from outside.
+    var isValid: Bool {
+        self.node.rawValue != 0 && self.accuser.rawValue != 0 && self.accuser != self.node
+            && self.incarnation <= MemberRecord.counterMax
+    }
 }
 
 /// What the shell must do after an input, in order.
@@ -38,7 +65,7 @@ extension MembershipMessage {
     var asks: Bool {
         switch self {
         case .ping, .pingRequest, .stateRequest: true
-        case .ack, .state: false
+        case .ack, .state, .nack, .accusations: false
         }
     }
 }

@@ -12,6 +12,12 @@ struct Peer: Sendable {
     var askAt = Instant.distantFuture
     /// How many more times the record rides on a message (SWIM §4.1).
     var newsLeft = 0
+    /// When a suspect became one.
+    var suspectedAt = Instant.start
+    /// Whose probes of a suspect failed, as far as is known: the first, and those that count as confirmations.
+    var accusers: [NodeID] = []
+    /// How many more times the accusers are told to somebody.
+    var accusationsLeft = 0
     /// When a suspect is taken for dead; `distantFuture` for others.
     var deadAt = Instant.distantFuture
     /// When a suspect or dead peer is pinged next with the opinion about it, so that it can refute.
@@ -71,6 +77,10 @@ struct Probe: Sendable {
     var deadline: Instant
     /// Whether the second stage has begun: the ping repeated, and others asked to help.
     var othersAsked = false
+    /// How many were asked to help.
+    var helpers = 0
+    /// How many of them said that they got no ack either.
+    var nacks = 0
 }
 
 /// A ping sent for somebody else (SWIM §3.1).
@@ -81,6 +91,8 @@ struct Relay: Sendable {
     let requester: NodeID
     /// What the ack to the requester must carry.
     let requesterSequence: UInt64
+    /// When the requester is told that the target does not answer; `distantFuture` once it was.
+    var nackAt: Instant
     /// When it is of no use any more.
     let deadline: Instant
 }

@@ -228,6 +228,9 @@ package struct StatusReport: Hashable, Sendable {
     /// Operational counters of the answering node, by name, sorted.
     package var counters: [Counter]
 
+    /// The counter that is 1 while another process shows itself under the answering node's identity, and for a minute after.
+    package static let identityInUse = "identity_in_use_elsewhere"
+
     /// Hints kept for one node.
     package struct Backlog: Hashable, Sendable {
         /// Whom they are for.

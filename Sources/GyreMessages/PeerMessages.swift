@@ -71,6 +71,18 @@ package enum PeerMessage: Hashable, Sendable {
     indirect case list(tag: UInt64, ListQuestion)
     /// The answer to `list`.
     indirect case listed(tag: UInt64, ListAnswer)
+    /// A question that has a `tracedTag`, asked on behalf of a request that somebody traces; never one inside another.
+    indirect case traced(TraceContext, PeerMessage)
+
+    /// The tag of a question that a trace may follow to other nodes: those that puts, gets and their forwards ask.
+    package var tracedTag: UInt64? {
+        switch self {
+        case .replicate(let tag, _, _), .fetch(let tag, _, _), .forward(let tag, _, _), .hint(let tag, _, _, _),
+            .fetchHint(let tag, _, _, _):
+            tag
+        default: nil
+        }
+    }
 }
 
 /// The first frame of every connection, from the side that dialled.

@@ -142,6 +142,10 @@ package enum MetricCatalogue {
             "The longest wait of a due timer for the node's loop in the last second."),
         gauge("memory_resident_bytes", "bytes", "Memory of the process that is in use."),
         gauge("start_time_seconds", "seconds", "When the process started, since 1970."),
+        counter("spans_written", "spans", "Spans of traced requests written to the trace file."),
+        counter(
+            "spans_dropped", "spans",
+            "Spans lost because too many waited, or because the trace file could not be written."),
         gauge("build_info", "", by: "version", "Always 1; the label is the version of Gyre."),
     ]
 

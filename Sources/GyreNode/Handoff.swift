@@ -8,8 +8,12 @@ package struct HandoffOptions: Sendable {
     package var batchMax = 128
     /// Bytes of the records of one batch; the first record always fits.
     package var batchBytesMax = 256 << 10
-    /// Bytes delivered to one target in a second, so that a node that comes back is not flooded.
+    /// Bytes delivered to one target in a second at most, so that a node that comes back is not flooded.
     package var bytesPerSecond = 16 << 20
+    /// Over how long a backlog is spread, so that clients hardly notice.
+    package var drainSpan = TimeSpan.seconds(45)
+    /// Hints delivered to one target in a second at least, however few are kept.
+    package var hintsPerSecondMin = 250
     /// How long a delivery waits for its acknowledgement.
     package var timeout = TimeSpan.seconds(2)
     /// How long a target is left alone after a delivery failed.
@@ -50,8 +54,31 @@ struct Handoff {
         var hasFailed = false
         /// Not before this time.
         var nextAt = Instant.start
-        /// Bytes of the batch under way.
+        /// When the batch under way was begun.
+        var beganAt = Instant.start
+        /// Bytes and hints of the batch under way.
         var bytes = 0
+        var count = 0
+        /// The most hints that were left after a drop, since the target was noted.
+        var most: UInt64 = 0
+
+        /// How many hints a second bring the backlog home within the span that it is spread over.
+        func rate(_ options: HandoffOptions) -> Int {
+            let seconds = max(1, options.drainSpan.wholeMilliseconds / 1_000)
+            return max(options.hintsPerSecondMin, 1, Int(clamping: self.most / UInt64(seconds)))
+        }
+
+        /// How many hints the next batch may have: what its pace brings in a twentieth of a second.
+        func batchMax(_ options: HandoffOptions) -> Int {
+            min(options.batchMax, max(1, self.rate(options) / 20))
+        }
+
+        /// How long after its beginning the batch under way is followed by the next.
+        func pace(_ options: HandoffOptions) -> TimeSpan {
+            let byCount = Int64(self.count) * 1_000_000_000 / Int64(self.rate(options))
+            let byBytes = Int64(self.bytes) * 1_000_000_000 / Int64(max(1, options.bytesPerSecond))
+            return TimeSpan(nanoseconds: max(byCount, byBytes))
+        }
     }
 
     /// The targets, sorted by node.
@@ -69,6 +96,12 @@ struct Handoff {
         guard self.index(of: node) == nil else { return }
         let place = self.targets.firstIndex { $0.node > node } ?? self.targets.count
         self.targets.insert(Target(node: node), at: place)
+    }
+
+    /// Notes that `count` hints are left for `node`.
+    mutating func noteLeft(_ count: UInt64, of node: NodeID) {
+        guard let index = self.index(of: node) else { return }
+        self.targets[index].most = max(self.targets[index].most, count)
     }
 
     /// Notes that nothing is kept for the target at `index` any more.

@@ -11,6 +11,7 @@ extension Node {
     /// Reads the own disk and asks others.
     mutating func beginGet(_ operation: GetOperation, at now: Now, into effects: inout [NodeEffect]) {
         let tag = self.gets.insert(operation)
+        self.traces.keep(tag)
         guard let index = self.gets.index(of: tag) else { return }
         self.readOwn(index, into: &effects)
         let step = self.gets[index].machine.start(own: operation.ownPlace)

@@ -92,7 +92,10 @@ extension Node {
             effects.append(.send(node, .fetched(tag: tag, self.fetchOutcome(ofHint: outcome))))
         case .hintList(let target): self.onHintList(target, outcome, at: now, into: &effects)
         case .hintDrop(let target):
-            if case .dropped(_, true) = outcome { self.counters.hintsDelivered += 1 }
+            if case .dropped(let backlog, let wasDropped) = outcome {
+                if wasDropped { self.counters.hintsDelivered += 1 }
+                self.handoff.noteLeft(backlog.count, of: target)
+            }
             self.deliveryEnded(target, failed: false, at: now)
         default:
             return false
@@ -134,9 +137,10 @@ extension Node {
                 self.isReachable(target.node) || !self.isOwner(target.node)
             else { continue }
             self.handoff[index].isListing = true
+            self.handoff[index].beganAt = now.instant
             let tag = self.replicas.insert(.hintList(target: target.node))
             let list = HintRequest.list(
-                target: target.node, after: target.cursor, countMax: self.options.handoff.batchMax,
+                target: target.node, after: target.cursor, countMax: target.batchMax(self.options.handoff),
                 bytesMax: self.options.handoff.batchBytesMax)
             effects.append(.store(.hint(StorageTag(rawValue: tag), list)))
         }
@@ -160,6 +164,7 @@ extension Node {
         self.handoff[index].isLast = page.isComplete
         self.handoff[index].cursor = page.entries.last?.name
         self.handoff[index].bytes = page.entries.reduce(0) { $0 + $1.bytes }
+        self.handoff[index].count = page.entries.count
         self.handoff[index].inFlight = page.entries.count
         for entry in page.entries {
             if let digest = entry.digest {
@@ -220,21 +225,22 @@ extension Node {
         effects.append(.store(.hint(StorageTag(rawValue: tag), .drop(target: target, name, digest: digest))))
     }
 
-    /// One delivery is over; with the last of a batch the next may begin, paced by bytes.
+    /// One delivery is over; with the last of a batch the next may begin, at the pace of the backlog.
     private mutating func deliveryEnded(_ target: NodeID, failed: Bool, at now: Now) {
         guard let index = self.handoff.index(of: target) else { return }
         self.handoff[index].inFlight = max(0, self.handoff[index].inFlight - 1)
         if failed { self.handoff[index].hasFailed = true }
         guard self.handoff[index].inFlight == 0 else { return }
-        let bytes = Int64(self.handoff[index].bytes)
-        let pace = TimeSpan(nanoseconds: bytes * 1_000_000_000 / Int64(max(1, self.options.handoff.bytesPerSecond)))
-        var pause = pace
+        let paced = self.handoff[index].beganAt.advanced(by: self.handoff[index].pace(self.options.handoff))
+        self.handoff[index].nextAt = max(now.instant, paced)
         if self.handoff[index].isLast {
-            if self.handoff[index].hasFailed { pause = max(pace, self.options.handoff.retryDelay) }
+            if self.handoff[index].hasFailed {
+                let retry = now.instant.advanced(by: self.options.handoff.retryDelay)
+                self.handoff[index].nextAt = max(retry, paced)
+            }
             self.handoff[index].cursor = nil
             self.handoff[index].hasFailed = false
         }
-        self.handoff[index].nextAt = now.instant.advanced(by: pause)
     }
 
     /// Gives up deliveries that were not acknowledged in time; they are tried again.

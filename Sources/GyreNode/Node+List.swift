@@ -131,7 +131,7 @@ extension Node {
     }
 
     /// Shows what lives of the pages as far as all of them go; true when the ring is through.
-    private func merge(into operation: inout ListOperation, at now: Now) -> Bool {
+    private mutating func merge(into operation: inout ListOperation, at now: Now) -> Bool {
         let bound = operation.pages.compactMap(\.next).min()
         var entries = operation.pages.flatMap(\.entries)
         if let bound { entries.removeAll { ListPosition(of: $0.name.token) >= bound } }
@@ -152,7 +152,11 @@ extension Node {
             var merged = Siblings()
             while start < entries.count, entries[start].name == name {
                 var record = entries[start].record
-                if let siblings = try? Siblings(decoding: &record) { merged.merge(siblings) }
+                if let siblings = try? Siblings(decoding: &record) {
+                    merged.merge(siblings)
+                } else {
+                    self.counters.malformedMessages += 1
+                }
                 start += 1
             }
             if !merged.hidingExpired(at: now.wall).versions.isEmpty { operation.show(name) }

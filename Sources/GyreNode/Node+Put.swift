@@ -33,6 +33,7 @@ extension Node {
                     replicas: admission.replicas.all, needed: admission.needed,
                     primaries: admission.replicas.primaries, primariesNeeded: admission.primariesNeeded,
                     lists: admission.replicas.lists), generation: self.ringKeeper.generation))
+        self.traces.keep(tag)
         self.requestLog.begin(id, tag: tag)
         if admission.replicas.lists != nil { self.visit(.writeToBothBegun, into: &effects) }
         if let hintTarget {

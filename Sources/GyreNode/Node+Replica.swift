@@ -66,6 +66,9 @@ extension Node {
         case .lease:
             guard case .leased(let ceiling) = outcome else { return }
             self.dots.onLeased(ceiling)
+            self.withMembership(into: &effects) { membership, out in
+                membership.noteLease(ceiling, at: now.instant, into: &out)
+            }
         case .heal(let name):
             guard case .merged(_, _, let change) = outcome else { return }
             self.noteChange(change, of: name)
@@ -180,7 +183,8 @@ extension Node {
     /// Starts to fetch the record of `name` from every other owner, unless that is under way or cannot succeed now.
     mutating func beginHeal(_ name: ObjectName, at now: Now, into effects: inout [NodeEffect]) {
         self.counters.corruptRecords += 1
-        let owners = self.ring.owners(of: self.ring.partition(of: name.token))
+        // While the ring changes, a node that gains the partition heals from the owners of both rings: they alone hold all of it.
+        let owners = self.allOwners(of: name.token)[...]
         var underWay: [Int] = []
         self.heals.indices(into: &underWay) { $0.name == name }
         guard underWay.isEmpty, self.heals.count < self.options.healsMax, owners.count > 1,

@@ -116,6 +116,7 @@ extension Node {
             ForwardOperation(
                 target: target, request: request, to: owner, isSecond: refuser != nil, deadline: deadline,
                 isWrite: isWrite, needed: needed))
+        self.traces.keep(tag)
         let left = max(1, deadline.since(now.instant).wholeMilliseconds)
         self.counters.forwards += 1
         effects.append(

@@ -119,7 +119,7 @@ extension Node {
     /// A node without anybody else may take itself for the cluster.
     mutating func confirmAlone() {
         guard self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed,
-            self.membership.me.state.ownsRanges,
+            self.options.membership.formsCluster, self.membership.me.state.ownsRanges,
             self.membership.members.allSatisfy({ $0.node == self.me || $0.state == .removed })
         else { return }
         self.ringKeeper.isConfirmed = true

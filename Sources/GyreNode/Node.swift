@@ -77,6 +77,8 @@ package struct Node: ~Copyable {
     private var lastTick = Instant.start
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
+    /// The traces that operations in flight belong to.
+    var traces = TraceTable()
 
     /// A node that has read its disk and has not spoken to anyone. Nothing happens until `start`.
     ///
@@ -140,6 +142,11 @@ package struct Node: ~Copyable {
             + self.heals.count
     }
 
+    /// Whether a put, get or forward has that tag.
+    private func isInFlight(_ tag: UInt64) -> Bool {
+        self.puts.index(of: tag) != nil || self.gets.index(of: tag) != nil || self.forwards.index(of: tag) != nil
+    }
+
     /// The first step of a life: leases dots and learns the ring from the members known.
     package mutating func start(at now: Now, into effects: inout [NodeEffect]) {
         self.leaseDots(into: &effects)
@@ -157,9 +164,14 @@ package struct Node: ~Copyable {
     package mutating func step(
         _ input: NodeInput, at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]
     ) {
+        let first = effects.count
         switch input {
         case .client(let address, let request, let timeout):
             self.onRequest(request, .client(address), timeout: timeout, at: now, into: &effects)
+        case .tracedClient(let address, let request, let timeout, let trace):
+            self.traces.incoming = trace
+            self.onRequest(request, .client(address), timeout: timeout, at: now, into: &effects)
+            self.traces.incoming = nil
         case .peer(let node, let message):
             self.onPeer(node, message, at: now, random: &random, into: &effects)
         case .storage(let reply):
@@ -187,6 +199,7 @@ package struct Node: ~Copyable {
             self.withMembership(into: &effects) { membership, out in membership.stop(into: &out) }
         }
         if self.draining { self.noticeDrained(into: &effects) }
+        if !self.traces.isEmpty { self.traces.mark(&effects, from: first) }
     }
 
     private mutating func noticeDrained(into effects: inout [NodeEffect]) {
@@ -238,6 +251,10 @@ package struct Node: ~Copyable {
         case .ring(let message): self.onRing(from: node, message, into: &effects)
         case .list(let tag, let question): self.list(question, for: node, tag, at: now, into: &effects)
         case .listed(let tag, let answer): self.onListed(from: node, tag, answer, at: now, into: &effects)
+        case .traced(let trace, let question):
+            self.traces.incoming = trace
+            self.onPeer(node, question, at: now, random: &random, into: &effects)
+            self.traces.incoming = nil
         }
     }
 
@@ -253,6 +270,7 @@ package struct Node: ~Copyable {
 
     private mutating func onTick(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
         self.expireOperations(at: now, into: &effects)
+        if !self.traces.isEmpty { self.traces.retain(self.traces.tags.filter { self.isInFlight($0) }) }
         self.requestLog.expire(at: now.instant)
         self.leaseDots(into: &effects)
         self.deliverHints(at: now, into: &effects)

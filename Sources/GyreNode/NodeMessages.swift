@@ -21,6 +21,8 @@ package struct ReplyAddress: Hashable, Sendable {
 package enum NodeInput: Sendable {
     /// A client asks; `timeout` is what is left of its deadline.
     case client(ReplyAddress, ClientRequest, timeout: TimeSpan)
+    /// The same for a request that somebody traces: what follows from it carries the context to other nodes.
+    indirect case tracedClient(ReplyAddress, ClientRequest, timeout: TimeSpan, TraceContext)
     /// A peer says something.
     case peer(NodeID, PeerMessage)
     /// A connection to a peer was opened and its handshake accepted.

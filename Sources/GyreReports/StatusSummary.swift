@@ -105,6 +105,12 @@ package struct StatusSummary: Sendable {
             default: if row.report == nil { problems.append("\(row.record.name) does not answer") }
             }
         }
+        for row in rows {
+            guard
+                row.report?.counters.contains(where: { $0.name == StatusReport.identityInUse && $0.value > 0 }) ?? false
+            else { continue }
+            problems.append("another process uses the identity of \(row.record.name): stop it")
+        }
         problems += Self.waitingHints(rows, status.reports)
         if !status.agreesOnRing { problems.append("the nodes do not agree on the ring") }
         let owners = rows.count { $0.record.state.ownsRanges }

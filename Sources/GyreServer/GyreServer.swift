@@ -4,6 +4,7 @@ import GyreLevelDB
 package import GyreMembership
 import GyreNode
 import GyreStorage
+package import GyreTracing
 package import Logging
 import NIOCore
 import NIOPosix
@@ -27,6 +28,8 @@ package final class GyreServer: Sendable {
     private let ended: EventLoopFuture<Void>
     private let stopping = Atomic<Bool>(false)
     private let levels = LevelGauges()
+    /// Keeps the spans of traced requests; nil when nobody wants them here.
+    package let tracer: FileTracer?
 
     /// What holds the lock and the files, dropped together when the server closes.
     private struct Disk: Sendable {
@@ -41,14 +44,14 @@ package final class GyreServer: Sendable {
     ///
     /// Blocks the calling thread while the store is opened. On failure nothing is left running.
     package static func start(
-        _ options: ServerOptions, limits: ShellLimits = ShellLimits(), log: Logger
+        _ options: ServerOptions, limits: ShellLimits = ShellLimits(), tracer: FileTracer? = nil, log: Logger
     ) async throws(ServerError) -> GyreServer {
         try options.validate()
         Self.raiseDescriptorLimit()
         let directory = try Self.openDirectory(options, log)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            return try await GyreServer(options, limits, directory, group, log)
+            return try await GyreServer(options, limits, directory, group, tracer, log)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -57,18 +60,20 @@ package final class GyreServer: Sendable {
 
     private init(
         _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory,
-        _ group: MultiThreadedEventLoopGroup, _ log: Logger
+        _ group: MultiThreadedEventLoopGroup, _ tracer: FileTracer?, _ log: Logger
     ) async throws(ServerError) {
         let loop = group.next()
         let shell = ShellBox.makeEmptyBox(valueType: NodeShell.self, eventLoop: loop)
         let ended = loop.makePromise(of: Void.self)
         self.group = group
+        self.tracer = tracer
         self.loop = loop
         self.shell = shell
         self.ended = ended.futureResult
         self.node = directory.identity.node
         let listen: PeerAddress
         do throws(ServerError) {
+            try await Self.checkIdentity(options, directory, loop, log)
             (self.listeners, listen, self.resp) = try await Self.bindAll(options, loop, shell, limits)
             self.listen = listen
         } catch {
@@ -83,7 +88,8 @@ package final class GyreServer: Sendable {
             self.disk = Mutex(Disk(directory: directory, storage: storage))
             try await loop.flatSubmit {
                 do {
-                    let made = try Self.makeShell(options, limits, directory, listen: listen, storage, loop, ended, log)
+                    let made = try Self.makeShell(
+                        options, limits, directory, listen: listen, storage, loop, ended, tracer, log)
                     shell.value = made
                     return made.start()
                 } catch {
@@ -192,6 +198,26 @@ extension GyreServer {
         return directory
     }
 
+    /// Asks those that the node knows whether it may come back under its identity; a new one needs no leave.
+    private static func checkIdentity(
+        _ options: ServerOptions, _ directory: DataDirectory, _ loop: any EventLoop, _ log: Logger
+    ) async throws(ServerError) {
+        guard directory.origin == .kept else { return }
+        let recovered = directory.engine.recovered
+        let known = recovered.members.flatMap(MembersDocument.decoded) ?? []
+        let check = IdentityCheck(
+            node: directory.identity.node, name: options.name, cluster: options.cluster,
+            address: options.advertise ?? options.listen, leased: recovered.counterFloor,
+            directory: options.dataDirectory)
+        let others = known.filter { $0.node != directory.identity.node && $0.state != .removed }.map(\.address)
+        do throws(ServerError) {
+            try await check.run(asking: Array(Set(others + options.seeds)).sorted(), on: loop)
+        } catch {
+            log.critical("node may not start", metadata: ["reason": "\(error)"])
+            throw error
+        }
+    }
+
     /// Opens every door; on failure none stays open.
     private static func bindAll(
         _ options: ServerOptions, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits
@@ -246,16 +272,18 @@ extension GyreServer {
 
     private static func makeShell(
         _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory, listen: PeerAddress,
-        _ storage: StorageThreads, _ loop: any EventLoop, _ ended: EventLoopPromise<Void>, _ log: Logger
+        _ storage: StorageThreads, _ loop: any EventLoop, _ ended: EventLoopPromise<Void>,
+        _ tracer: FileTracer?, _ log: Logger
     ) throws -> NodeShell {
         var log = log
         log[metadataKey: "name"] = "\(options.name)"
-        let me = try MemberRecord(
+        var me = try MemberRecord(
             node: directory.identity.node, name: options.name, address: options.advertise ?? listen, zone: options.zone,
             weight: options.weight, softwareVersion: gyreVersion,
             labels: Self.labels(of: directory, options)
         ).validated()
         let recovered = directory.engine.recovered
+        me.note(leased: recovered.counterFloor)
         let known = recovered.members.flatMap(MembersDocument.decoded)
         if recovered.members != nil, known == nil { log.warning("kept members are unreadable, asking the seeds") }
         let clock = ShellClock()
@@ -268,7 +296,7 @@ extension GyreServer {
         let shell = NodeShell(
             node: node, identity: identity, limits: limits, clock: clock,
             random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, ended: ended, log: log,
-            submit: { requests in storage.submit(requests) == .queued })
+            tracer: tracer, submit: { requests in storage.submit(requests) == .queued })
         let engine = directory.engine
         shell.storageFigures = { EngineSample(engine) }
         return shell

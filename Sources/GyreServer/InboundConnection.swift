@@ -72,6 +72,7 @@ final class InboundConnection: ChannelInboundHandler {
         self.shell.requestBytes -= self.requestBytes
         self.requestBytes = 0
         self.shell.connections.remove(self.id)
+        self.shell.peerClaims[self.id] = nil
         context.fireChannelInactive()
     }
 
@@ -117,7 +118,7 @@ final class InboundConnection: ChannelInboundHandler {
             self.onRequest(tag, timeout: .milliseconds(Int64(timeout)), request)
         case (.peer(let node), .peer(let message)):
             self.shell.counters.peerReceived[PeerKind(message).rawValue] &+= 1
-            self.shell.deliver(.peer(node, message))
+            self.shell.receive(message, from: node)
         case (.closed, _): break
         case (.handshake, _), (.client, _), (.peer, _):
             self.shell.counters.framesRejected += 1
@@ -268,18 +269,18 @@ final class InboundConnection: ChannelInboundHandler {
                     "this node belongs to cluster '\(identity.cluster)', not to '\(hello.cluster)'")
             }
             self.phase = .client
-        case .peer(let node, _, let partitionCount, let replicas):
+        case .peer(let node, let address, let partitionCount, let replicas):
             if let reason = self.difference(hello.cluster, partitionCount, replicas) {
                 return self.refuseHandshake(reason)
             }
             if node == identity.node {
                 let isLoop = self.shell.isOwnDial(from: self.context?.remoteAddress)
                 guard isLoop else {
-                    self.shell.notice(
-                        "another process uses this node's identity", ["remote": "\(self.remote)"], level: .error)
-                    return self.refuseHandshake("node \(node) is this node; two processes use one identity")
+                    self.shell.noteTwin(at: address)
+                    return self.refuseHandshake(self.shell.asTwin.reason)
                 }
             }
+            self.shell.peerClaims[self.id] = (node, address)
             self.phase = .peer(node)
         }
         self.decoder.completeHandshake()

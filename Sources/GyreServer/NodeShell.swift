@@ -3,6 +3,7 @@ import GyreMembership
 import GyreMessages
 import GyreNode
 import GyreStorage
+import GyreTracing
 import GyreWire
 import Logging
 import NIOCore
@@ -48,6 +49,8 @@ final class NodeShell {
     private(set) var storageInFlight = 0
 
     var connections = ConnectionTable()
+    /// Who each connection of a peer says it is, and where; never more than there are connections.
+    var peerClaims: [UInt64: (node: NodeID, address: PeerAddress)] = [:]
     /// Bytes of all values that clients are putting at the moment.
     var requestBytes = 0
     /// Outbound links by address, from the dial on.
@@ -65,10 +68,19 @@ final class NodeShell {
     private var respConnections: UInt64 = 0
     private var stop: StopState?
     private var metrics = ServerMetrics()
+    private let startedAt: WallTime
+    private let processNumber: UInt64
+    /// When another process under this identity last showed itself, and when one may be dialled again.
+    private var twinAt: Instant?
+    private var twinDialAt = Instant.start
     /// Where code outside the loop reads what happened in the last seconds.
     let board = StatsBoard()
     /// What the store has counted; asked for once a second.
     var storageFigures: (() -> EngineSample)?
+    /// Keeps the spans of traced requests; nil when nobody wants them here.
+    private let tracer: FileTracer?
+    /// The spans of what nodes ask each other; nil without a tracer.
+    let spans: PeerSpans?
     private var tickIsDue: Instant?
     private var longestDelay = TimeSpan.zero
     private let ended: EventLoopPromise<Void>
@@ -85,21 +97,26 @@ final class NodeShell {
     /// A shell that does nothing until `start`.
     ///
     /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `ended` is fulfilled when a
-    /// stop is complete and failed when the disk fails.
+    /// stop is complete and failed when the disk fails. Traces of requests are carried on without `tracer` too.
     init(
         node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
-        loop: any EventLoop, ended: EventLoopPromise<Void>, log: Logger, submit: @escaping ([StorageRequest]) -> Bool
+        loop: any EventLoop, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
+        submit: @escaping ([StorageRequest]) -> Bool
     ) {
         self.node = node
         self.identity = identity
         self.limits = limits
         self.clock = clock
+        self.startedAt = clock.now.wall
         var random = random
         self.clientNumber = random.next()
+        self.processNumber = random.next()
         self.random = random
         self.loop = loop
         self.log = log
         self.submit = submit
+        self.tracer = tracer
+        self.spans = tracer.map(PeerSpans.init)
         self.notices = NoticeGate(perSecondMax: limits.noticesPerSecondMax)
         self.ended = ended
         self.serving = loop.makePromise()
@@ -182,10 +199,14 @@ final class NodeShell {
     }
 
     private func onSecond() {
+        self.readClock()
+        self.dialClaims()
         var sample = ServerSample(
             node: self.node.counters, connections: self.connections.count, requestBytes: self.requestBytes,
             loopDelay: self.longestDelay)
         sample.storage = self.storageFigures?()
+        sample.spans = self.tracer?.figures
+        self.spans?.expire(at: self.now.instant)
         self.longestDelay = .zero
         self.board.add(StatsSample(self.counters, sample, at: self.now.wall))
         self.metrics.sample(&self.counters, sample)
@@ -215,11 +236,7 @@ final class NodeShell {
         switch effect {
         case .reply(let address, let response):
             self.connections[address.connection]?.reply(response, to: address.request)
-        case .send(let node, let message):
-            guard let link = self.links[node], link.send(message) else {
-                self.counters.peerMessagesDropped += 1
-                return
-            }
+        case .send(let node, let message): self.send(message, to: node)
         case .store(let request): self.store(request)
         case .persist(let members):
             // The node waits for no answer to this one; its tag is none of the node's.
@@ -229,6 +246,19 @@ final class NodeShell {
         case .visit: break
         case .event(let event): self.onEvent(event)
         }
+    }
+
+    private func send(_ message: PeerMessage, to node: NodeID) {
+        let sent = self.spans?.onSend(message, to: node, at: self.now.instant) ?? message
+        guard let link = self.links[node], link.send(sent) else {
+            self.counters.peerMessagesDropped += 1
+            return
+        }
+    }
+
+    /// A peer has said something over a connection that it opened.
+    func receive(_ message: PeerMessage, from node: NodeID) {
+        self.deliver(.peer(node, self.spans?.onReceive(message, from: node, at: self.now.instant) ?? message))
     }
 
     private func store(_ request: StorageRequest) {
@@ -315,7 +345,44 @@ final class NodeShell {
             self.log.info("a seed is this node itself", metadata: ["address": "\(address)"])
             return
         }
+        self.notice("another process may use this node's identity", ["address": "\(address)"], level: .error)
+    }
+
+    /// What another process under this identity is told.
+    var asTwin: TwinRefusal {
+        TwinRefusal(startedAt: self.startedAt, address: self.identity.address, process: self.processNumber)
+    }
+
+    /// Another process uses this identity and says that it is at `address`: it is asked when it started, once a second
+    /// at most, whatever strangers may claim.
+    func noteTwin(at address: PeerAddress) {
+        self.twinAt = self.now.instant
         self.notice("another process uses this node's identity", ["address": "\(address)"], level: .error)
+        guard self.now.instant >= self.twinDialAt else { return }
+        self.twinDialAt = self.now.instant.advanced(by: .seconds(1))
+        self.dial(address)
+    }
+
+    /// A process under this identity has answered: the one that started later ends (architecture D4: a dot is issued once).
+    /// True if it is this very process, which did not know its own dial again: a proxy or address translation is between.
+    func onTwin(_ twin: TwinRefusal) -> Bool {
+        if twin.process == self.processNumber {
+            self.twinAt = nil
+            return true
+        }
+        self.twinAt = self.now.instant
+        guard twin < self.asTwin else {
+            self.notice(
+                "another process uses this node's identity and should end", ["address": "\(twin.address)"],
+                level: .error)
+            return false
+        }
+        let reason =
+            "another process uses this node's identity since before, at \(twin.address); stop one of the two, and give"
+            + " a copy a --data directory of its own"
+        self.log.critical("node ends", metadata: ["reason": "\(reason)"])
+        self.finish(.failure(ServerError.refused(reason)))
+        return false
     }
 
     // MARK: - Stop
@@ -353,12 +420,17 @@ final class NodeShell {
         self.stop?.isComplete = true
         if !self.isServing {
             self.isServing = true
-            self.serving.fail(ServerError.storage("the node was stopped before it served"))
+            if case .failure(let error) = result {
+                self.serving.fail(error)
+            } else {
+                self.serving.fail(ServerError.storage("the node was stopped before it served"))
+            }
         }
         self.tickTask?.cancel()
         self.sampleTask?.cancel()
         self.flush()
         for door in self.connections.all { door.close() }
+        self.spans?.close()
         for link in self.links.values { link.close() }
         for link in self.linksByAddress.values { link.close() }
         self.ended.completeWith(result)
@@ -393,6 +465,8 @@ final class NodeShell {
         var report = report
         report.counters.append(contentsOf: self.counters.named)
         report.counters.append(StatusReport.Counter(name: "connections", value: UInt64(self.connections.count)))
+        let isRecent = self.twinAt.map { self.now.instant.since($0) < .seconds(60) } ?? false
+        report.counters.append(StatusReport.Counter(name: StatusReport.identityInUse, value: isRecent ? 1 : 0))
         report.counters.sort { $0.name < $1.name }
         return report
     }

@@ -32,6 +32,8 @@ final class PeerLink: ChannelInboundHandler {
     private var isDirty = false
     /// Whether the other end is this very node.
     private(set) var isLoop = false
+    /// The protocol version that the handshake agreed on.
+    private var version: UInt16 = 1
 
     init(address: PeerAddress, shell: NodeShell) {
         self.address = address
@@ -99,8 +101,12 @@ final class PeerLink: ChannelInboundHandler {
         case .refused(let reason):
             self.shell.counters.handshakesRefused += 1
             self.shell.notice("peer refused the handshake", ["address": "\(self.address)", "reason": "\(reason)"])
+            if let twin = TwinRefusal(reason: reason) {
+                self.isLoop = self.shell.onTwin(twin)
+                if self.isLoop { self.shell.deliver(.peerUp(self.shell.identity.node, self.address)) }
+            }
             self.close()
-        case .welcome(_, let cluster, let node):
+        case .welcome(let version, let cluster, let node):
             guard cluster == self.shell.identity.cluster else { return self.close() }
             if node == self.shell.identity.node {
                 self.isLoop = true
@@ -108,6 +114,7 @@ final class PeerLink: ChannelInboundHandler {
                 return self.close()
             }
             self.decoder.completeHandshake()
+            self.version = version
             self.phase = .open(node)
             self.shell.linkOpened(self, to: node)
         }
@@ -128,6 +135,9 @@ final class PeerLink: ChannelInboundHandler {
         guard case .open = self.phase, let context = self.context, context.channel.isWritable,
             self.output.readableBytes < self.shell.limits.peerOutputBytesMax
         else { return false }
+        var message = message
+        // A peer that does not know traces is asked without one.
+        if case .traced(_, let question) = message, self.version < WireLimits.tracedVersion { message = question }
         do {
             try FrameEncoder.encode(message, into: &self.output)
             self.shell.counters.peerSent[PeerKind(message).rawValue] &+= 1
@@ -213,10 +223,19 @@ extension NodeShell {
         older?.close()
     }
 
+    /// Dials peers that say they are elsewhere than where the link to them leads. Such a peer has moved, or it is two processes
+    /// of which one would hear nothing from here and so never learn of the other. Once a second, since two would take turns.
+    func dialClaims() {
+        for (node, address) in self.peerClaims.values {
+            if let link = self.links[node], link.address != address { self.dial(address) }
+        }
+    }
+
     /// `link` is gone; the node hears of it only if there is no newer one.
     func linkClosed(_ link: PeerLink, to node: NodeID) {
         guard self.links[node] === link else { return }
         self.links[node] = nil
+        self.spans?.onLost(node)
         self.log.debug("peer link lost", metadata: ["peer": "\(node)", "address": "\(link.address)"])
         self.deliver(.peerDown(node))
     }

@@ -1,6 +1,7 @@
 package import GyreBase
 package import GyreMessages
 import GyreNode
+import GyreTracing
 package import NIOCore
 import Synchronization
 
@@ -31,14 +32,17 @@ package final class RequestDesk: Sendable {
         self.door = NIOLoopBound(door, eventLoop: door.loop)
     }
 
-    /// Asks the node; `timeout` is what is left of the deadline, and the node bounds it.
-    package func submit(_ request: ClientRequest, timeout: TimeSpan) -> EventLoopFuture<ClientResponse> {
+    /// Asks the node; `timeout` is what is left of the deadline, and the node bounds it. What follows from the request belongs to
+    /// `trace`, if there is one.
+    package func submit(
+        _ request: ClientRequest, timeout: TimeSpan, trace: TraceContext? = nil
+    ) -> EventLoopFuture<ClientResponse> {
         let promise = self.loop.makePromise(of: ClientResponse.self)
         if self.loop.inEventLoop {
-            self.door.value.submit(request, timeout: timeout, promise)
+            self.door.value.submit(request, timeout: timeout, trace, promise)
         } else {
             let door = self.door
-            self.loop.execute { door.value.submit(request, timeout: timeout, promise) }
+            self.loop.execute { door.value.submit(request, timeout: timeout, trace, promise) }
         }
         return promise.futureResult
     }
@@ -57,6 +61,7 @@ final class DeskDoor {
         let bytes: Int
         let started: Instant
         let operation: OperationLabel
+        let span: FileSpan?
     }
 
     /// The number that answers carry.
@@ -79,7 +84,9 @@ final class DeskDoor {
     var loop: any EventLoop { self.shell.loop }
 
     /// Hands `request` to the node; the promise is kept once, on this loop.
-    func submit(_ request: ClientRequest, timeout: TimeSpan, _ promise: EventLoopPromise<ClientResponse>) {
+    func submit(
+        _ request: ClientRequest, timeout: TimeSpan, _ trace: TraceContext?, _ promise: EventLoopPromise<ClientResponse>
+    ) {
         self.loop.preconditionInEventLoop()
         guard !self.isClosed else { return promise.succeed(.failed(.notMember)) }
         self.shell.readClock()
@@ -93,8 +100,9 @@ final class DeskDoor {
             self.shell.counters.record(operation, .overloaded, took: .zero)
             return promise.succeed(.failed(.overloaded))
         }
+        let span = trace.flatMap { self.shell.spans?.begin(operation, $0) }
         let entry = InFlight(
-            promise: promise, bytes: bytes, started: self.shell.now.instant, operation: operation)
+            promise: promise, bytes: bytes, started: self.shell.now.instant, operation: operation, span: span)
         let slot: Int
         if let free = self.freeSlots.popLast() {
             slot = free
@@ -106,8 +114,12 @@ final class DeskDoor {
         self.inFlightCount += 1
         self.requestBytes += bytes
         self.shell.requestBytes += bytes
-        self.shell.deliver(
-            .client(ReplyAddress(connection: self.id, request: UInt64(slot)), request, timeout: timeout))
+        let address = ReplyAddress(connection: self.id, request: UInt64(slot))
+        if let trace = span?.trace ?? trace {
+            self.shell.deliver(.tracedClient(address, request, timeout: timeout, trace))
+        } else {
+            self.shell.deliver(.client(address, request, timeout: timeout))
+        }
     }
 
     /// Keeps the promise of one request.
@@ -123,6 +135,7 @@ final class DeskDoor {
         self.shell.requestBytes -= entry.bytes
         let span = self.shell.now.instant.since(entry.started)
         self.shell.counters.record(entry.operation, response, valueBytes: entry.bytes, took: span)
+        entry.span?.end(with: response)
         if case .status(let report) = response {
             entry.promise.succeed(.status(self.shell.completed(report)))
         } else {
@@ -141,7 +154,10 @@ final class DeskDoor {
         self.shell.requestBytes -= self.requestBytes
         self.requestBytes = 0
         self.shell.connections.remove(self.id)
-        for entry in waiting { entry?.promise.succeed(.failed(.timeout)) }
+        for entry in waiting {
+            entry?.span?.end(with: .failed(.timeout))
+            entry?.promise.succeed(.failed(.timeout))
+        }
     }
 }
 

@@ -6,11 +6,13 @@ package enum ServerError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotListen(String)
     /// The data directory cannot be opened, is in use, or no longer does what it is told.
     case storage(String)
+    /// The node may not be who its data directory says it is: it was removed, runs already, or has an older disk.
+    case refused(String)
 
     /// The line for a person.
     package var description: String {
         switch self {
-        case .invalidOption(let text), .cannotListen(let text), .storage(let text): text
+        case .invalidOption(let text), .cannotListen(let text), .storage(let text), .refused(let text): text
         }
     }
 }

@@ -12,6 +12,7 @@ struct ServerSample {
     let loopDelay: TimeSpan
     let residentBytes = ProcessFigures.residentBytes
     var storage: EngineSample?
+    var spans: (written: UInt64, dropped: UInt64)?
 
     init(node: NodeCounters, connections: Int, requestBytes: Int, loopDelay: TimeSpan) {
         self.node = node
@@ -36,6 +37,8 @@ struct ServerMetrics {
     private let storage: [(counter: Counter, read: (EngineSample) -> UInt64)]
     private let peers: [(sent: Counter, received: Counter)]
     private let node: [Counter]
+    private let spansWritten = Counter(label: "gyre_spans_written_total")
+    private let spansDropped = Counter(label: "gyre_spans_dropped_total")
     private let connections = Gauge(label: "gyre_connections")
     private let requestBytes = Gauge(label: "gyre_request_bytes")
     private let loopDelay = Gauge(label: "gyre_event_loop_delay_seconds")
@@ -51,6 +54,7 @@ struct ServerMetrics {
         var node = NodeCounters().named.map(\.value)
         var storage: [UInt64] = []
         var commits = CommitFigures()
+        var spans: (written: UInt64, dropped: UInt64) = (0, 0)
     }
 
     /// Creates every metric in the factory that the process has bootstrapped.
@@ -125,6 +129,10 @@ struct ServerMetrics {
         counters.putBytes.reset()
         counters.getBytes.reset()
         counters.siblings.reset()
+        if let spans = sample.spans {
+            Self.hand(spans.written, &self.last.spans.written, to: self.spansWritten)
+            Self.hand(spans.dropped, &self.last.spans.dropped, to: self.spansDropped)
+        }
         if let storage = sample.storage { self.handStorage(storage) }
         self.connections.record(sample.connections)
         self.requestBytes.record(sample.requestBytes)

@@ -71,6 +71,7 @@ enum PeerKind: Int, CaseIterable {
         case .membership, .buckets: self = .gossip
         case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .hint, .fetchHint: self = .data
         case .exchange, .exchanged: self = .exchange
+        case .traced(_, let question): self = PeerKind(question)
         default: self = .other
         }
     }

@@ -47,6 +47,8 @@ struct KeyHistory: Sendable {
         var lost = false
         /// Whether anyone but its coordinator's disk ever held it.
         var escaped = false
+        /// Whether it was safe until the last disk that held it was lost or rotted.
+        var wentWithDisk = false
 
         /// Whether it may be absent without a reason.
         var vanished: Bool { self.lost && !self.escaped }
@@ -121,10 +123,21 @@ struct KeyHistory: Sendable {
         self.verified.removeAll(keepingCapacity: true)
     }
 
-    /// Nobody holds the write named `dot` any more.
-    mutating func forgetEscape(_ dot: Dot) {
+    /// The last disk that held the write named `dot` was lost or rotted.
+    mutating func goWithDisk(_ dot: Dot) {
         guard let index = self.indices[dot] else { return }
+        if !self.entries[index].lost { self.entries[index].wentWithDisk = true }
         self.entries[index].escaped = false
+        self.lose(dot)
+    }
+
+    /// A message that left before a disk went may still bring what went with it.
+    private mutating func noteReturn(in seen: BitSet) {
+        for index in self.entries.indices where self.entries[index].wentWithDisk && seen.contains(index) {
+            self.entries[index].wentWithDisk = false
+            self.entries[index].escaped = true
+            self.verified.removeAll(keepingCapacity: true)
+        }
     }
 
     /// Someone other than its coordinator's disk holds the write at `index`.
@@ -162,6 +175,7 @@ struct KeyHistory: Sendable {
             throw Violation("INV 4", "\(place()): context of \(self.text) names \(entry), which is no write of the key")
         }
         record.seen = self.covered(by: siblings.context)
+        self.noteReturn(in: record.seen)
         let key = record.stableHash
         if self.verified.contains(key) { return record }
         try self.verifyPast(of: record, where: place())

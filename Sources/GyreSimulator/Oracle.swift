@@ -339,10 +339,7 @@ struct Oracle: Sendable {
             lost.contains { $0.context.covers(entry.dot) } && !elsewhere.contains(number)
                 && !others.contains { $0.context.covers(entry.dot) }
         }.map(\.element)
-        for entry in gone {
-            self.keys[key].lose(entry.dot)
-            self.keys[key].forgetEscape(entry.dot)
-        }
+        for entry in gone { self.keys[key].goWithDisk(entry.dot) }
         // A delete that only the lost record knew of is undone by the copies that had not heard of it.
         var deleted = BitSet()
         self.keys[key].deletedForGood.visit { index in

@@ -22,6 +22,8 @@ struct SimDisk: Sendable {
     private var repairs: Set<RecordDigest> = []
     /// Hints being kept, for the mistake of counting them before they are safe.
     private var hintTags: Set<StorageTag> = []
+    /// By object: what was safe under its name when a bit of it turned over.
+    private var beforeRot: [ObjectName: Siblings] = [:]
     private let bug: PlantedBug?
     private let syncMost: TimeSpan
     private var random: SeededRandom
@@ -77,7 +79,15 @@ struct SimDisk: Sendable {
     mutating func lose(_ name: ObjectName) { self.remove(name) }
 
     /// One bit of what is safe under `name` turns over.
-    mutating func rot(_ name: ObjectName, bit: UInt64) { self.engine.corrupt(name, bit: bit) }
+    mutating func rot(_ name: ObjectName, bit: UInt64) {
+        self.beforeRot[name] = self.siblings(name)
+        self.engine.corrupt(name, bit: bit)
+    }
+
+    /// What this disk made safe under `name`, even where it rotted since.
+    func madeSafe(_ name: ObjectName) -> Siblings {
+        self.isUnreadable(name) ? self.beforeRot[name] ?? Siblings() : self.siblings(name)
+    }
 
     // MARK: - Latencies
 

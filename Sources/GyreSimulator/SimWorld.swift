@@ -211,7 +211,7 @@ final class SimWorld {
         if var bytes = recovered.members { known = (try? MemberRecord.list(decoding: &bytes)) ?? [] }
         let seeds =
             machine.isLate
-            ? self.members.filter { $0.index != index && $0.life != nil }.map(\.address)
+            ? self.members.filter { $0.index != index }.map(\.address)
             : [self.nodes[0].address, self.nodes[self.plan.nodeCount - 1].address].filter { $0 != machine.address }
         var labels: [MemberLabel] = []
         if machine.isHeld { labels.append(MemberLabel(name: MemberRecord.holdLabel, value: "yes")) }
@@ -300,16 +300,17 @@ final class SimWorld {
         case (_, .refused(.hintsFull)): self.mark(.hintsFull)
         case (.drop(let target, let name, .some), .dropped(_, true)):
             self.mark(.hintDelivered)
-            // Hints for a member that is none any more are owed to the owners of today.
+            // Hints for a member that is none any more are owed to the owners of today. What rots between a receiver's
+            // answer and the drop is the disk's doing.
             let isOwner = self.allOwners(of: name, at: index).contains { self.nodes[$0].id == target }
             let receivers =
                 isOwner ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
-            let disks = receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.siblings(name)) }
+            let disks = receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.madeSafe(name)) }
             if self.plan.spareCount > 0 {
                 // Who owned it when it went out need not be who owns it now; owners of before hand it over.
                 let others = self.nodes.indices.filter { $0 != index && self.nodes[$0].role == .member }
                 try self.oracle.checkDropIsKept(
-                    at: index, target: target, name: name, others: others.map { self.nodes[$0].disk.siblings(name) })
+                    at: index, target: target, name: name, others: others.map { self.nodes[$0].disk.madeSafe(name) })
             } else {
                 try self.oracle.checkDrop(at: index, target: target, name: name, receivers: disks)
             }

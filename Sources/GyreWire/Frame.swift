@@ -28,7 +28,7 @@ package enum Frame: Hashable, Sendable {
             let tag = try payload.readFixed(as: UInt64.self)
             self = .response(tag: tag, try ClientResponse(decoding: &payload))
         case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .membership, .hint, .fetchHint,
-            .exchange, .exchanged, .repair, .inspect, .inspected, .buckets, .ring, .list, .listed:
+            .exchange, .exchanged, .repair, .inspect, .inspected, .buckets, .ring, .list, .listed, .traced:
             self = .peer(try PeerMessage(kind: kind, decoding: &payload))
         }
         try payload.requireEnd()

@@ -46,15 +46,27 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     case list = 0x34
     /// `PeerMessage.listed`.
     case listed = 0x35
+    /// `PeerMessage.traced`; sent only where the handshake agreed on protocol version 2.
+    case traced = 0x36
 
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }
+
+    /// Whether a frame of that kind may be inside one of kind `traced`.
+    var mayBeTraced: Bool {
+        switch self {
+        case .replicate, .fetch, .forward, .hint, .fetchHint: true
+        default: false
+        }
+    }
 }
 
 /// The limits of the wire. A decoder refuses what is above them before it reserves memory; an encoder does the same.
 package enum WireLimits {
-    /// The protocol version that this code speaks; `Hello` carries it.
-    package static let protocolVersion: UInt16 = 1
+    /// The newest protocol version that this code speaks; `Hello` carries it, and the lower of two sides' is used.
+    package static let protocolVersion: UInt16 = 2
+    /// The first protocol version with frames of kind `traced`.
+    package static let tracedVersion: UInt16 = 2
     /// The longest frame, header included: a value of 8 MiB and its siblings fit.
     package static let frameBytesMax = 16 << 20
     /// The longest frame before the handshake is done: strangers get little memory.

@@ -91,6 +91,25 @@ extension MemberRecord {
     }
 }
 
+extension Accusation {
+    /// The fewest bytes of an encoded accusation.
+    static let encodedBytesMin = 8 + 8 + 1
+
+    /// Appends the accused node, the accuser and the incarnation (varint).
+    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+        try buffer.writeNode(self.node)
+        try buffer.writeNode(self.accuser)
+        buffer.writeVarint(self.incarnation)
+    }
+
+    /// Reads what `encode` wrote.
+    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+        let node = try buffer.readNode()
+        let accuser = try buffer.readNode()
+        self.init(node: node, incarnation: try buffer.readVarint(), accuser: accuser)
+    }
+}
+
 extension MembershipMessage {
     private enum Kind {
         // On the wire; never renumber.
@@ -99,6 +118,8 @@ extension MembershipMessage {
         static let pingRequest: UInt8 = 3
         static let stateRequest: UInt8 = 4
         static let state: UInt8 = 5
+        static let nack: UInt8 = 6
+        static let accusations: UInt8 = 7
     }
 
     /// Appends the kind, then what belongs to it; a list of records comes last.
@@ -123,6 +144,13 @@ extension MembershipMessage {
         case .state(let records):
             buffer.writeInteger(Kind.state)
             try MemberRecord.encode(records, into: &buffer)
+        case .nack(let sequence):
+            buffer.writeInteger(Kind.nack)
+            buffer.writeInteger(sequence)
+        case .accusations(let accusations):
+            buffer.writeInteger(Kind.accusations)
+            try buffer.writeCount(accusations.count, countMax: MembershipOptions.accusationsMax)
+            for accusation in accusations { try accusation.encode(into: &buffer) }
         }
     }
 
@@ -141,6 +169,14 @@ extension MembershipMessage {
             self = .pingRequest(sequence: sequence, target: target, gossip: try MemberRecord.list(decoding: &buffer))
         case Kind.stateRequest: self = .stateRequest(try MemberRecord.list(decoding: &buffer))
         case Kind.state: self = .state(try MemberRecord.list(decoding: &buffer))
+        case Kind.nack: self = .nack(sequence: try buffer.readFixed(as: UInt64.self))
+        case Kind.accusations:
+            let count = try buffer.readCount(
+                countMax: MembershipOptions.accusationsMax, elementBytesMin: Accusation.encodedBytesMin)
+            var accusations: [Accusation] = []
+            accusations.reserveCapacity(count)
+            for _ in 0..<count { accusations.append(try Accusation(decoding: &buffer)) }
+            self = .accusations(accusations)
         default: throw .invalid(field: "membership message")
         }
     }

@@ -25,6 +25,7 @@ extension PeerMessage {
         case .ring: .ring
         case .list: .list
         case .listed: .listed
+        case .traced: .traced
         }
     }
 
@@ -87,6 +88,11 @@ extension PeerMessage {
         case .listed(let tag, let answer):
             buffer.writeInteger(tag)
             try answer.encode(into: &buffer)
+        case .traced(let trace, let message):
+            guard message.kind.mayBeTraced else { throw .invalid(field: "traced message") }
+            trace.encode(into: &buffer)
+            buffer.writeInteger(message.kind.rawValue)
+            try message.encode(into: &buffer)
         }
     }
 
@@ -106,6 +112,14 @@ extension PeerMessage {
         }
         if kind == .buckets {
             self = .buckets(try BucketMessage(decoding: &buffer))
+            return
+        }
+        if kind == .traced {
+            let trace = try TraceContext(decoding: &buffer)
+            guard let inner = FrameKind(rawValue: try buffer.readFixed()), inner.mayBeTraced else {
+                throw .invalid(field: "traced message")
+            }
+            self = .traced(trace, try PeerMessage(kind: inner, decoding: &buffer))
             return
         }
         let tag = try buffer.readFixed(as: UInt64.self)
@@ -147,7 +161,7 @@ extension PeerMessage {
         case .inspected: self = .inspected(tag: tag, try Inspection(decoding: &buffer))
         case .list: self = .list(tag: tag, try ListQuestion(decoding: &buffer))
         case .listed: self = .listed(tag: tag, try ListAnswer(decoding: &buffer))
-        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets, .ring:
+        case .hello, .helloReply, .clientRequest, .clientResponse, .membership, .repair, .buckets, .ring, .traced:
             throw .invalid(field: "peer message")
         }
     }

@@ -7,6 +7,7 @@ import GyreHTTP
 import GyreMembership
 import GyreMetrics
 import GyreServer
+import GyreTracing
 import Logging
 import ServiceLifecycle
 
@@ -49,6 +50,10 @@ struct ServeCommand: AsyncParsableCommand {
     var http: String?
     @Option(help: "HOST:PORT to serve Redis clients on; port 0 takes a free one. Default: not served.") var resp:
         String?
+    @Option(help: "A file for the spans of requests that bring a traceparent, as OTLP/JSON lines. Off unless given.")
+    var traceFile: String?
+    @Option(help: "Bytes above which the trace file becomes FILE.1 and a new one begins. Default 67108864.")
+    var traceFileMax: Int?
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
     @Option(help: "A YAML file of settings.") var config: String?
     @Flag(help: "Join a cluster that is there, but own nothing before gyre join or gyre replace says so.") var hold =
@@ -66,9 +71,11 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    /// The doors beside the node's own.
+    /// The doors beside the node's own, and what watches them.
     private struct Doors {
         var http: PeerAddress?
+        var traceFile: String?
+        var traceFileBytesMax = 64 << 20
     }
 
     private static func serve(_ options: ServerOptions, _ doors: Doors, _ level: Logger.Level) async throws {
@@ -79,9 +86,10 @@ struct ServeCommand: AsyncParsableCommand {
         // Before the node, which makes its metrics in what is there.
         let exporter = doors.http.map { _ in PrometheusExporter() }
         if let exporter { MetricsSystem.bootstrap(exporter) }
+        let tracer = try Self.makeTracer(doors, options)
         let server: GyreServer
         do throws(ServerError) {
-            server = try await GyreServer.start(options, log: log)
+            server = try await GyreServer.start(options, tracer: tracer, log: log)
         } catch { throw Self.failure(error) }
         var http: HTTPDoor?
         if let address = doors.http {
@@ -92,8 +100,10 @@ struct ServeCommand: AsyncParsableCommand {
                 throw Self.failure(error)
             }
         }
-        // A node that has left the cluster ends by itself, and that is no failure.
-        let services = server.services(doors: http.map { [$0] } ?? []).map { service in
+        // The first to start is the last to stop, so that it still writes what the others end with. A node that has left the
+        // cluster ends by itself, and that is no failure.
+        let all: [any Service] = (tracer.map { [$0] } ?? []) + server.services(doors: http.map { [$0] } ?? [])
+        let services = all.map { service in
             ServiceGroupConfiguration.ServiceConfiguration(
                 service: service, successTerminationBehavior: .gracefullyShutdownGroup)
         }
@@ -112,6 +122,14 @@ struct ServeCommand: AsyncParsableCommand {
         log.info("stopped")
     }
 
+    private static func makeTracer(_ doors: Doors, _ options: ServerOptions) throws -> FileTracer? {
+        guard let path = doors.traceFile else { return nil }
+        let node = TracedNode(name: options.name, cluster: options.cluster, version: gyreVersion)
+        do throws(TraceFileError) {
+            return try FileTracer(path: path, bytesMax: doors.traceFileBytesMax, node: node)
+        } catch { throw CommandFailure(.inputOutput, "\(error)") }
+    }
+
     /// The group's own lines say nothing that ours do not.
     private static func quiet(_ log: Logger) -> Logger {
         var copy = log
@@ -122,7 +140,7 @@ struct ServeCommand: AsyncParsableCommand {
     private static func failure(_ error: ServerError) -> CommandFailure {
         switch error {
         case .invalidOption(let text): CommandFailure(.usage, text)
-        case .cannotListen(let text), .storage(let text): CommandFailure(.inputOutput, text)
+        case .cannotListen(let text), .storage(let text), .refused(let text): CommandFailure(.inputOutput, text)
         }
     }
 
@@ -134,7 +152,14 @@ struct ServeCommand: AsyncParsableCommand {
         guard let data = try settings.text(self.data, "data") else {
             throw CommandFailure(.usage, "a node needs a directory of its own: add --data")
         }
-        let doors = Doors(http: try settings.address(self.http, "http"))
+        var doors = Doors(http: try settings.address(self.http, "http"))
+        doors.traceFile = try settings.text(self.traceFile, "trace-file")
+        if let bytes = try settings.integer(self.traceFileMax, "trace-file-max") {
+            guard bytes >= 1 << 16 else {
+                throw CommandFailure(.usage, "trace-file-max must be at least 65536 bytes, not \(bytes)")
+            }
+            doors.traceFileBytesMax = bytes
+        }
         var options = ServerOptions(name: name, dataDirectory: data)
         options.listen = try settings.address(self.listen, "listen") ?? options.listen
         options.resp = try settings.address(self.resp, "resp")

@@ -13,21 +13,76 @@ struct StatusCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var cluster: ClusterOptions
+    @Flag(help: "Show it again and again until ^C; with --json one line each time.") var watch = false
+    @Option(help: "With --watch: the time between two looks, at least 100ms.") var interval = TimeText(seconds: 1)
+
+    func validate() throws {
+        guard self.interval.milliseconds >= 100 else { throw ValidationError("--interval is at least 100ms") }
+    }
 
     func run() async throws {
         try await self.cluster.withClient { client in
-            let half = self.cluster.timeout.duration / 2
-            let status = try await client.gatherStatus(timeout: half)
-            let isChanging = status.reports.contains { report in
-                report.counters.contains { $0.name == "ring_changing" && $0.value > 0 }
-            }
-            let summary = StatusSummary(status, isChanging ? try await client.ringReport() : nil)
+            if self.watch { return try await self.keepWatching(client) }
+            let summary = try await self.look(client)
             if self.cluster.json {
                 StandardStreams.writeLine(summary.json.line)
             } else {
                 for line in summary.lines { StandardStreams.writeLine(line) }
             }
         }
+    }
+
+    private func look(_ client: GyreClient) async throws -> StatusSummary {
+        let status = try await client.gatherStatus(timeout: self.cluster.timeout.duration / 2)
+        let isChanging = status.reports.contains { report in
+            report.counters.contains { $0.name == "ring_changing" && $0.value > 0 }
+        }
+        return StatusSummary(status, isChanging ? try await client.ringReport() : nil)
+    }
+
+    /// Looks at the beginning of every interval until somebody asks it to stop. A cluster that does not answer is shown as such and
+    /// looked at again, because an outage is when people watch.
+    private func keepWatching(_ client: GyreClient) async throws {
+        let work = Task {
+            var screen = WatchScreen(isTerminal: StandardStreams.isTerminal)
+            var next = ContinuousClock.now
+            while !Task.isCancelled {
+                let text: String
+                do {
+                    let summary = try await self.look(client)
+                    text = self.cluster.json ? summary.json.line : summary.lines.joined(separator: "\n")
+                } catch let error as GyreError {
+                    text = self.cluster.json ? error.json.line : "gyre: \(error)"
+                }
+                if Task.isCancelled { break }
+                // One write each: a reader sees whole pictures, and one that went away ends the process quietly.
+                StandardStreams.write((self.cluster.json ? text + "\n" : screen.picture(text)).utf8)
+                // A look that took longer than the interval leaves the next ones where they were, instead of in a heap.
+                while next <= .now { next += self.interval.duration }
+                try? await Task.sleep(until: next)
+            }
+        }
+        let signals = await StopSignals { work.cancel() }
+        defer { signals.cancel() }
+        try await work.value
+    }
+}
+
+/// What is written so that the next picture takes the place of the one before it. Pure value.
+struct WatchScreen {
+    private let isTerminal: Bool
+    private var isFirst = true
+
+    /// Elsewhere than on a terminal pictures follow each other, with an empty line between them.
+    init(isTerminal: Bool) { self.isTerminal = isTerminal }
+
+    /// The bytes for one picture of lines without an end.
+    mutating func picture(_ text: String) -> String {
+        defer { self.isFirst = false }
+        guard self.isTerminal else { return (self.isFirst ? "" : "\n") + text + "\n" }
+        // The screen is cleared once; after that each line is overwritten, and what is left of older ones cleared: no flicker.
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0 + "\u{1B}[K\n" }
+        return (self.isFirst ? "\u{1B}[2J" : "") + "\u{1B}[H" + lines.joined() + "\u{1B}[J"
     }
 }
 

@@ -8,7 +8,7 @@ func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) a
     }
 }
 
-/// A blocking TCP socket that says exactly the bytes it is told, with a limit of ten seconds on every wait.
+/// A blocking TCP socket that says exactly the bytes it is told, with a limit of a minute on every wait.
 ///
 /// Sendable: it has no state but its descriptor, which lives as long as it does.
 final class RawHTTP: Sendable {
@@ -23,7 +23,7 @@ final class RawHTTP: Sendable {
     /// Connects to a port of 127.0.0.1.
     init(port: UInt16) throws {
         self.descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(self.descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()

@@ -65,6 +65,23 @@ import Testing
         }
     }
 
+    @Test mutating func aLeaseThatCameSoonAfterAnotherIsToldLater() {
+        var membership = self.make(state: .normal)
+        var effects: [MembershipEffect] = []
+        for (milliseconds, ceiling, told) in [(0, 10, 10), (4_000, 20, 10), (9_999, 20, 10), (10_000, 20, 20)] {
+            membership.noteLease(UInt64(ceiling), at: self.at(Int64(milliseconds)), into: &effects)
+            membership.tick(at: self.at(Int64(milliseconds)), random: &self.random, into: &effects)
+            #expect(membership.me.leased == UInt64(told), "at \(milliseconds) ms")
+        }
+        let version = membership.me.recordVersion
+        membership.noteLease(30, at: self.at(11_000), into: &effects)
+        #expect(membership.me.leased == 20)
+        // Whoever stops says all.
+        membership.stop(into: &effects)
+        #expect(membership.me.leased == 30)
+        #expect(membership.me.recordVersion == version + 1)
+    }
+
     @Test mutating func aRecordOfAnEarlierLifeIsOutbid() {
         var membership = self.make()
         var earlier = makeRecord(5, host: "10.9.9.9")

@@ -214,6 +214,9 @@ struct MessageShuffler {
                 word(sequence)
                 for record in gossip { word(record.node.rawValue ^ record.incarnation &* 4 &+ record.recordVersion) }
             case .stateRequest(let records), .state(let records): word(UInt64(records.count))
+            case .nack(let sequence): word(sequence)
+            case .accusations(let accusations):
+                for accusation in accusations { word(accusation.node.rawValue ^ accusation.accuser.rawValue) }
             }
         case .dial(let address): word(UInt64(address.host.utf8.last ?? 0))
         case .memberChanged(let node, old: _, let new): word(node.rawValue &+ UInt64(new.rawValue))

@@ -80,7 +80,7 @@ struct HandshakeTests {
             try socket.send(.hello(Hello(protocolVersion: 9, cluster: "gyre", role: .client(name: "new"))))
             #expect(
                 try socket.receive()
-                    == .helloReply(.welcome(protocolVersion: 1, cluster: "gyre", node: test.server.node)))
+                    == .helloReply(.welcome(protocolVersion: 2, cluster: "gyre", node: test.server.node)))
         }
     }
 }

@@ -193,6 +193,46 @@ func randomBytesNeverTrap(seed: UInt64) {
     #expect(buffer == ByteBuffer(string: "before"))
 }
 
+@Test func onlyQuestionsOfPutsAndGetsAreTracedAndATraceIsNeverInsideAnother() throws {
+    let trace = try #require(TraceContext(traceHigh: 1, traceLow: 2, span: 3, flags: 1))
+    let name = try ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: "k"))
+    let question = PeerMessage.fetch(tag: 1, name: name, whole: true)
+    var buffer = ByteBuffer()
+    for wrong in [PeerMessage.replicated(tag: 1, .durable), .traced(trace, question), .inspect(tag: 1, name: name)] {
+        #expect(throws: WireError.unencodable(.traced, .invalid(field: "traced message"))) {
+            try FrameEncoder.encode(PeerMessage.traced(trace, wrong), into: &buffer)
+        }
+    }
+    try FrameEncoder.encode(PeerMessage.traced(trace, question), into: &buffer)
+    // Behind the header: 25 bytes of context, then the kind of the question.
+    func damaged(_ change: (inout ByteBuffer) -> Void) throws -> WireError? {
+        var payload = ByteBuffer(buffer.readableBytesView.dropFirst(16))
+        change(&payload)
+        let word = UInt64(payload.readableBytes) << 32 | 1 << 24 | UInt64(FrameKind.traced.rawValue) << 16
+        var frame = ByteBuffer(integer: word)
+        frame.writeInteger(StableHash.xxh3(payload, seed: word))
+        frame.writeImmutableBuffer(payload)
+        var decoder = FrameDecoder(handshakeDone: true)
+        decoder.append(frame)
+        do throws(WireError) {
+            _ = try decoder.next()
+            return nil
+        } catch { return error }
+    }
+    #expect(try damaged { _ in } == nil)
+    for kind: UInt8 in [0x00, 0x10, 0x21, 0x26, 0x36, 0xFF] {
+        #expect(
+            try damaged { $0.setInteger(kind, at: 25) } == .malformed(.traced, .invalid(field: "traced message")),
+            "\(kind)")
+    }
+    let zeros: [(at: Int, count: Int)] = [(0, 16), (16, 8)]
+    for zero in zeros {
+        #expect(
+            try damaged { $0.setRepeatingByte(0, count: zero.count, at: zero.at) }
+                == .malformed(.traced, .invalid(field: "trace context")))
+    }
+}
+
 @Test func aLongReasonIsCutBetweenTwoCharacters() throws {
     for length in 1_020...1_030 {
         let reason = String(repeating: "a", count: length - 1_000) + String(repeating: "€", count: 400)

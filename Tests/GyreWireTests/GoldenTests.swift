@@ -16,6 +16,15 @@ enum Golden {
         labels: [MemberLabel(name: "rack", value: "7")]
     )
 
+    static var trace: TraceContext {
+        get throws {
+            try #require(
+                TraceContext(
+                    traceHigh: 0x0AF7_6519_16CD_43DD, traceLow: 0x8448_EB21_1C80_319C, span: 0xB7AD_6B71_6920_3331,
+                    flags: 1))
+        }
+    }
+
     /// Each frame with a name for the list.
     static func frames() throws -> [(name: String, frame: Frame)] {
         let name = try ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: "key"))
@@ -78,10 +87,26 @@ enum Golden {
                 "hint",
                 peer(.hint(tag: 1, target: Self.node, name: name, record: ByteBuffer(string: "record")))
             ),
+            (
+                "traced-replicate",
+                peer(.traced(try Self.trace, .replicate(tag: 1, name: name, record: ByteBuffer(string: "record"))))
+            ),
+            (
+                "traced-forward",
+                peer(.traced(try Self.trace, .forward(tag: 1, timeoutMilliseconds: 500, .delete(delete))))
+            ),
             ("fetch-hint", peer(.fetchHint(tag: 1, target: Self.node, name: name, whole: true))),
             ("ping", gossip(.ping(sequence: 1, gossip: [Self.record]))), ("ack", gossip(.ack(sequence: 1, gossip: []))),
             ("ping-request", gossip(.pingRequest(sequence: 1, target: Self.node, gossip: []))),
             ("state-request", gossip(.stateRequest([Self.record]))), ("state", gossip(.state([]))),
+            ("nack", gossip(.nack(sequence: 1))),
+            (
+                "accusations",
+                gossip(
+                    .accusations([
+                        Accusation(node: Self.node, incarnation: 300, accuser: NodeID(rawValue: 0x0102_0304_0506_0708))
+                    ]))
+            ),
         ]
         return handshakeAndClient + failed + peers + Self.healing(name) + (try Self.buckets()) + Self.listings(name)
     }

@@ -12,7 +12,7 @@ struct RandomFrames {
     init(seed: UInt64) { self.random = SeededRandom(seed: seed) }
 
     mutating func frame() -> Frame {
-        switch self.random.below(19) {
+        switch self.random.below(20) {
         case 0: .request(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
         case 1: .response(tag: self.random.next(), self.response())
         case 2: .peer(.replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300)))
@@ -38,8 +38,24 @@ struct RandomFrames {
         case 15: .peer(.repair(self.repairMessage()))
         case 16: .peer(self.inspect())
         case 17: .peer(self.listing())
+        case 18: .peer(self.traced())
         default: .helloReply(self.helloReply())
         }
+    }
+
+    private mutating func traced() -> PeerMessage {
+        let question: PeerMessage =
+            switch self.random.below(5) {
+            case 0: .replicate(tag: self.random.next(), name: self.name(), record: self.bytes(max: 300))
+            case 1: .fetch(tag: self.random.next(), name: self.name(), whole: self.coin())
+            case 2: .forward(tag: self.random.next(), timeoutMilliseconds: self.word32(), self.request())
+            case 3: .hint(tag: self.random.next(), target: self.node(), name: self.name(), record: self.bytes(max: 300))
+            default: .fetchHint(tag: self.random.next(), target: self.node(), name: self.name(), whole: self.coin())
+            }
+        let trace = TraceContext(
+            traceHigh: self.random.next(), traceLow: self.random.next() | 1, span: self.random.next() | 1,
+            flags: UInt8(self.random.below(256)))
+        return trace.map { .traced($0, question) } ?? question
     }
 
     mutating func hello() -> Hello {
@@ -163,7 +179,11 @@ struct RandomFrames {
         return self.pick([
             .ping(sequence: self.number(), gossip: records), .ack(sequence: self.number(), gossip: records),
             .pingRequest(sequence: self.number(), target: self.node(), gossip: records), .stateRequest(records),
-            .state(records),
+            .state(records), .nack(sequence: self.number()),
+            .accusations(
+                (0..<self.random.below(5)).map { _ in
+                    Accusation(node: self.node(), incarnation: self.number() >> 3, accuser: self.node())
+                }),
         ])
     }
 

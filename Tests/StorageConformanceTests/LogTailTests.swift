@@ -153,10 +153,15 @@ struct LogTailTests {
         try handle.seekToEnd()
         try handle.write(contentsOf: Data([1, 2, 3, 4, 200, 0, 1, 9, 9]))
         try handle.close()
-        let first = try { try LevelDBEngine(path: path.path, owner: owner, options: options) }()
-        #expect(first.bytesCutOff == 9)
-        let author = try #require(first.recovered.author)
-        #expect(author != owner)
+        let author: NodeID
+        do {
+            let engine = try LevelDBEngine(path: path.path, owner: owner, options: options)
+            #expect(engine.bytesCutOff == 9)
+            author = try #require(engine.recovered.author)
+            #expect(author != owner)
+        }
+        let again = try LevelDBEngine(path: path.path, owner: owner, options: options)
+        #expect(again.bytesCutOff == 0 && again.recovered.author == author)
     }
 
     @Test func aClosedLogEndsWhereItsLastRecordDoes() throws {

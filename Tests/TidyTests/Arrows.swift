@@ -24,17 +24,18 @@ enum Arrows {
             .union(platform),
         "GyreServer": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMerkle GyreMessages GyreStorage GyreQuorum GyreNode GyreWire"
-                + " GyreLevelDB GyreMetrics NIOCore NIOPosix NIOConcurrencyHelpers Logging CoreMetrics ServiceLifecycle"
+                + " GyreLevelDB GyreMetrics GyreTracing Tracing NIOCore NIOPosix NIOConcurrencyHelpers Logging CoreMetrics ServiceLifecycle"
         ).union(platform),
         "GyreClient": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMessages GyreWire NIOCore NIOPosix"
                 + " NIOConcurrencyHelpers"
         ).union(platform),
         "GyreMetrics": words("CoreMetrics").union(platform),
+        "GyreTracing": words("GyreBase Tracing ServiceLifecycle").union(platform),
         "GyreReports": words("GyreBase GyreCausality GyreMembership GyreMessages GyreClient NIOCore"),
         "GyreHTTP": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMessages GyreServer GyreClient GyreReports GyreMetrics"
-                + " HummingbirdCore HTTPTypes NIOHTTPTypes NIOHTTP1 NIOCore NIOPosix CoreMetrics Logging ServiceLifecycle"
+                + " GyreTracing Tracing HummingbirdCore HTTPTypes NIOHTTPTypes NIOHTTP1 NIOCore NIOPosix CoreMetrics Logging ServiceLifecycle"
         ).union(platform),
         "GyreSimulator": words(
             "GyreBase GyreCausality GyreRing GyreMembership GyreMessages GyreStorage GyreQuorum GyreNode GyreWire"
@@ -42,7 +43,7 @@ enum Arrows {
         ),
         "gyre": words(
             "GyreBase GyreCausality GyreMembership GyreMessages GyreServer GyreClient GyreReports GyreMetrics GyreHTTP"
-                + " GyreSimulator ArgumentParser Configuration Histogram ServiceLifecycle Logging CoreMetrics NIOCore NIOPosix"
+                + " GyreTracing GyreSimulator ArgumentParser Configuration Histogram ServiceLifecycle Logging CoreMetrics NIOCore NIOPosix"
         ).union(platform),
     ]
 

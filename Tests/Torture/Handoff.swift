@@ -64,7 +64,8 @@ struct Handoff {
         try await self.cluster.ready(Self.victim)
         let back = ContinuousClock.now
         var most = kept
-        try await wait(Self.drainMax, until: "all hints are handed over; most \(most)") {
+        // Each look starts a process, which takes its part of a small machine from what is measured here.
+        try await wait(Self.drainMax, every: .seconds(1), until: "all hints are handed over; most \(most)") {
             guard let pending = try await self.cluster.hintsPending() else { return false }
             most = max(most, pending)
             return pending == 0

@@ -122,16 +122,17 @@ func milliseconds(_ duration: Duration) -> Int {
     Int(duration.components.seconds) * 1_000 + Int(duration.components.attoseconds / 1_000_000_000_000_000)
 }
 
-/// Asks `condition` every 25 ms until it holds, and says how long that took; throws when `limit` passes first.
+/// Asks `condition` after every `pause` until it holds, and says how long that took; throws when `limit` passes first.
 @discardableResult
 func wait(
-    _ limit: Duration, until what: @autoclosure () -> String, _ condition: () async throws -> Bool
+    _ limit: Duration, every pause: Duration = .milliseconds(25), until what: @autoclosure () -> String,
+    _ condition: () async throws -> Bool
 ) async throws -> Duration {
     let began = ContinuousClock.now
     while !(try await condition()) {
         let passed = ContinuousClock.now - began
         try demand(passed <= limit, "not within \(milliseconds(limit)) ms: \(what())")
-        try await Task.sleep(for: .milliseconds(25))
+        try await Task.sleep(for: pause)
     }
     return ContinuousClock.now - began
 }

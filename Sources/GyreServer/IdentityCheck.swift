@@ -1,0 +1,145 @@
+import GyreBase
+import GyreMembership
+import GyreMessages
+import GyreWire
+import NIOCore
+import NIOPosix
+
+/// What a node that comes back asks the cluster before it serves: whether it may still be who its disk says it is.
+///
+/// It asks those it knows as any client would. When nobody answers it starts: a cluster that was down as a whole has to come up.
+struct IdentityCheck {
+    /// The most nodes asked.
+    private static let askedMax = 8
+    /// How long each may take.
+    private static let patience = TimeAmount.milliseconds(500)
+
+    /// The identity on the disk.
+    let node: NodeID
+    /// What people call it.
+    let name: String
+    /// The cluster it belongs to.
+    let cluster: String
+    /// Where it is going to be.
+    let address: PeerAddress
+    /// How far its disk says that dots were leased.
+    let leased: UInt64
+    /// The data directory.
+    let directory: String
+
+    /// Refuses, with what can be done, a node that was removed, whose disk is a restored copy, or that is running already.
+    func run(asking addresses: [PeerAddress], on loop: any EventLoop) async throws(ServerError) {
+        let asked = Array(addresses.filter { $0 != self.address }.prefix(Self.askedMax))
+        var elsewhere: [PeerAddress] = []
+        for (address, report) in await self.ask(asked, on: loop) {
+            if report.me == self.node { throw self.twin(at: address) }
+            guard report.cluster == self.cluster,
+                let record = report.members.first(where: { $0.record.node == self.node })?.record
+            else { continue }
+            if record.state == .removed { throw self.removed }
+            if let leased = record.leased, leased > self.leased { throw self.rolledBack }
+            if record.address != self.address, !asked.contains(record.address) { elsewhere.append(record.address) }
+        }
+        // It has moved, unless somebody is at the old place under this very identity.
+        for (address, report) in await self.ask(Array(Set(elsewhere)).sorted(), on: loop) where report.me == self.node {
+            throw self.twin(at: address)
+        }
+    }
+
+    private func twin(at address: PeerAddress) -> ServerError {
+        .refused(
+            "node \(self.name) is running already, at \(address), under the identity in \(self.directory); stop one of the two,"
+                + " and give a copy a --data directory of its own")
+    }
+
+    private var removed: ServerError {
+        .refused(
+            "node \(self.name) was removed from cluster '\(self.cluster)' and its identity never comes back; start it with an"
+                + " empty --data directory, or give it a dead node's place with: gyre replace OLD --with \(self.name)")
+    }
+
+    private var rolledBack: ServerError {
+        .refused(
+            "the disk of node \(self.name) is older than what the cluster has seen of it, as after restoring a copy; it would lose"
+                + " acknowledged writes. Move \(self.directory)/store away and start again: the node takes a new identity"
+                + " in its old place and is filled from the others")
+    }
+
+    /// What those say who answer, in the order asked.
+    private func ask(_ addresses: [PeerAddress], on loop: any EventLoop) async -> [(PeerAddress, StatusReport)] {
+        let answers = addresses.map { address in
+            (address, Self.report(of: address, cluster: self.cluster, on: loop))
+        }
+        var reports: [(PeerAddress, StatusReport)] = []
+        for (address, answer) in answers {
+            if let report = try? await answer.get() { reports.append((address, report)) }
+        }
+        return reports
+    }
+
+    private static func report(
+        of address: PeerAddress, cluster: String, on loop: any EventLoop
+    ) -> EventLoopFuture<StatusReport> {
+        let promise = loop.makePromise(of: StatusReport.self)
+        let timeout = loop.scheduleTask(in: Self.patience) { promise.fail(ChannelError.connectTimeout(Self.patience)) }
+        promise.futureResult.whenComplete { _ in timeout.cancel() }
+        ClientBootstrap(group: loop)
+            .connectTimeout(Self.patience)
+            .channelInitializer { channel in
+                promise.futureResult.whenComplete { _ in channel.close(promise: nil) }
+                return channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(StatusAsker(cluster: cluster, promise: promise))
+                }
+            }
+            .connect(host: address.host, port: Int(address.port))
+            .whenFailure { promise.fail($0) }
+        return promise.futureResult
+    }
+}
+
+/// Says hello as a client, asks for the status, and closes once it is there.
+private final class StatusAsker: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let cluster: String
+    private let promise: EventLoopPromise<StatusReport>
+    private var decoder = FrameDecoder()
+
+    init(cluster: String, promise: EventLoopPromise<StatusReport>) {
+        self.cluster = cluster
+        self.promise = promise
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let hello = Hello(
+            protocolVersion: WireLimits.protocolVersion, cluster: self.cluster, role: .client(name: "identity-check"))
+        self.send(.hello(hello), context)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.decoder.append(self.unwrapInboundIn(data))
+        do {
+            while let frame = try self.decoder.next() {
+                switch frame {
+                case .helloReply(.welcome):
+                    self.decoder.completeHandshake()
+                    self.send(.request(tag: 1, timeoutMilliseconds: 500, .status), context)
+                case .response(_, .status(let report)):
+                    self.promise.succeed(report)
+                case .hello, .helloReply, .request, .response, .peer: context.close(promise: nil)
+                }
+            }
+        } catch { context.close(promise: nil) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { self.promise.fail(ChannelError.eof) }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func send(_ frame: Frame, _ context: ChannelHandlerContext) {
+        var buffer = ByteBuffer()
+        do { try FrameEncoder.encode(frame, into: &buffer) } catch { return context.close(promise: nil) }
+        context.writeAndFlush(self.wrapOutboundOut(buffer), promise: nil)
+    }
+}
