@@ -165,7 +165,7 @@ struct Oracle: Sendable {
         }
     }
 
-    /// INV 10 while members change: a hint is dropped only when some other disk of the cluster has all that it says.
+    /// INV 10 while members change: a hint is dropped only when some disk of the cluster has all that it says among its objects.
     mutating func checkDropIsKept(
         at node: Int, target: NodeID, name: ObjectName, others: [Siblings]
     ) throws(Violation) {
@@ -175,9 +175,10 @@ struct Oracle: Sendable {
             let held = try self.keys[place.key].verify(record, where: "a disk")
             if hint.seen.subtracting(self.keys[place.key].forgotten).subtracting(held.seen).isEmpty { return }
         }
-        guard !hint.seen.subtracting(self.keys[place.key].forgotten).isEmpty else { return }
+        let own = self.twin(node, Place(key: place.key, target: nil))
+        guard !hint.seen.subtracting(self.keys[place.key].forgotten).subtracting(own.seen).isEmpty else { return }
         throw Violation(
-            "INV 10", "node \(node) drops a hint about \(self.keys[place.key].text) that no other disk has all of")
+            "INV 10", "node \(node) drops a hint about \(self.keys[place.key].text) that no disk has all of among its objects")
     }
 
     /// INV 9: what is removed at `node` is on the disk of each of the `receivers`.

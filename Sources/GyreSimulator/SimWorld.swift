@@ -307,7 +307,8 @@ final class SimWorld {
                 isOwner ? self.nodes.indices.filter { self.nodes[$0].id == target } : self.owners(of: name, at: index)
             let disks = receivers.filter { $0 != index }.map { ($0, self.nodes[$0].disk.madeSafe(name)) }
             if self.plan.spareCount > 0 {
-                // Who owned it when it went out need not be who owns it now; owners of before hand it over.
+                // Who owned it when it went out need not be who owns it now; owners of before hand it over. An owner of today
+                // that kept the hint for an owner of before has it among its own objects.
                 let others = self.nodes.indices.filter { $0 != index && self.nodes[$0].role == .member }
                 try self.oracle.checkDropIsKept(
                     at: index, target: target, name: name, others: others.map { self.nodes[$0].disk.madeSafe(name) })
