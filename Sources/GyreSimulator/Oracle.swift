@@ -178,7 +178,8 @@ struct Oracle: Sendable {
         let own = self.twin(node, Place(key: place.key, target: nil))
         guard !hint.seen.subtracting(self.keys[place.key].forgotten).subtracting(own.seen).isEmpty else { return }
         throw Violation(
-            "INV 10", "node \(node) drops a hint about \(self.keys[place.key].text) that no disk has all of among its objects")
+            "INV 10",
+            "node \(node) drops a hint about \(self.keys[place.key].text) that no disk has all of among its objects")
     }
 
     /// INV 9: what is removed at `node` is on the disk of each of the `receivers`.

@@ -18,6 +18,8 @@ final class PacedWriter: Sendable {
     private let client: GyreClient
     private let rate: Int
     private let samples = Mutex<[Sample]>([])
+    private let acked = Mutex<[Int]>([])
+    private let failed = Mutex<[String]>([])
     private let inFlight = Atomic<Int>(0)
     private let isOver = Atomic<Bool>(false)
 
@@ -57,13 +59,21 @@ final class PacedWriter: Sendable {
         do throws(GyreError) {
             try await self.client.put(bucket: "torture", key: Self.key(index), value: value, options: options)
             outcome = .acked
+            self.acked.withLock { $0.append(index) }
         } catch {
+            self.failed.withLock { $0.append("\(error)") }
             outcome = error.mayHaveHappened ? .unknown : .failed
         }
         let sample = Sample(index: index, began: began, took: .now - began, outcome: outcome)
         self.inFlight.subtract(1, ordering: .relaxed)
         self.samples.withLock { $0.append(sample) }
     }
+
+    /// A put that was acknowledged, of the last ones as many as said; nil while there is none.
+    func someAcked(amongLast count: Int) -> Int? { self.acked.withLock { $0.suffix(count).randomElement() } }
+
+    /// What went wrong.
+    var failures: [String] { self.failed.withLock { $0 } }
 
     /// Everything that has ended.
     var all: [Sample] { self.samples.withLock { $0 } }
@@ -103,10 +113,10 @@ final class PacedWriter: Sendable {
     /// How many ended in that way.
     func count(_ outcome: Durability.Outcome) -> Int { self.samples.withLock { $0.count { $0.outcome == outcome } } }
 
-    private static func key(_ index: Int) -> String { "paced-\(index)" }
+    static func key(_ index: Int) -> String { "paced-\(index)" }
 
     /// About 100 bytes that follow from the key.
-    private static func value(_ index: Int) -> String {
+    static func value(_ index: Int) -> String {
         "value of \(index) " + String(repeating: "abcdefghij", count: 8)
     }
 }

@@ -31,10 +31,14 @@ struct StoreScan {
     private let partitionShift: Int
 
     /// Scans the stores of a cluster of which no node runs. `partitions` and `replicas` are the cluster's.
-    static func run(_ cluster: TestCluster, partitions: Int = 1_024, replicas: Int = 3) throws -> StoreScan {
-        let nodes = try cluster.addresses.indices.map { try cluster.identity($0) }
+    /// Of all nodes, unless some are named; the nodes' places in what comes out are those among them.
+    static func run(
+        _ cluster: TestCluster, of places: [Int]? = nil, partitions: Int = 1_024, replicas: Int = 3
+    ) throws -> StoreScan {
+        let places = places ?? Array(cluster.addresses.indices)
+        let nodes = try places.map { try cluster.identity($0) }
         var scan = try StoreScan(nodes: nodes, partitions: partitions, replicas: replicas)
-        try StoppedStore.openAll(cluster.addresses.indices.map(cluster.data)) { try scan.compare($0) }
+        try StoppedStore.openAll(places.map(cluster.data)) { try scan.compare($0) }
         return scan
     }
 

@@ -79,6 +79,14 @@ final class TestCluster {
         return code
     }
 
+    /// Waits for the end of a node that ends by itself; the exit code, or the negative signal.
+    func waitForEnd(_ index: Int) async throws -> Int32 {
+        guard let process = self.processes[index] else { return 0 }
+        let code = try await process.ended()
+        self.processes[index] = nil
+        return code
+    }
+
     /// Kills the nodes at the same moment, as far as one process can.
     func killTogether(_ indices: [Int]) async throws {
         for index in indices { self.processes[index]?.send(SIGKILL) }

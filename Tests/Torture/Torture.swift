@@ -16,13 +16,15 @@ enum Torture {
                gyre-torture handoff [--nodes 5] [--seconds 60] [--rate 2000] [--signal 15]
                gyre-torture damage [--keys 100000] [--full 0]
                gyre-torture refill [--keys 1000000]
+               gyre-torture ring [--keys 1000000] [--value 1000] [--rate 1000] [--timed 1]
                gyre-torture cancel [--kills 10] [--rate 500] [--seed S]
         Each starts nodes of its own on loopback, and ends them. --keep leaves data and logs where they are.
-        handoff: --signal 9 kills. damage: --full 1 lets 100,000 keys differ as well.
+        ring: --timed 0 only tells what depends on the machine's speed. handoff: --signal 9 kills. damage: --full 1 lets 100,000 keys differ as well.
         """
 
     private static let commands = [
         "durability", "availability", "conflicts", "corruption", "start", "handoff", "damage", "refill", "cancel",
+        "ring",
     ]
 
     static func main() async {
@@ -36,7 +38,12 @@ enum Torture {
     private nonisolated static func run(_ words: Words) async -> Int32? {
         guard self.commands.contains(words.command) else { return nil }
         do {
-            let count = words.command == "handoff" ? max(4, words.number("nodes", or: 5)) : 3
+            let count =
+                switch words.command {
+                case "handoff": max(4, words.number("nodes", or: 5))
+                case "ring": RingChange.most
+                default: 3
+                }
             let cluster = try TestCluster(name: words.command, count: count)
             let result = await Result.catching { try await self.run(words, cluster) }
             var hasHeld = true
@@ -63,6 +70,7 @@ enum Torture {
         case "handoff": try await Handoff(words, cluster).run()
         case "damage": try await Damage(words, cluster).run()
         case "refill": try await Refill(words, cluster).run()
+        case "ring": try await RingChange(words, cluster).run()
         case "cancel": try await Cancel(words, cluster).run()
         default: try await Start(cluster).run()
         }
