@@ -145,7 +145,7 @@ extension Node {
 
     /// Why `request` cannot be admitted at all, if so.
     private func refusal(of request: ClientRequest) -> Failure? {
-        if self.draining || self.ring.members.isEmpty || self.isBanned { return .notMember }
+        if self.draining || self.ring.members.isEmpty || self.isBanned || self.ringKeeper.isClosed { return .notMember }
         if self.inFlight >= self.options.inFlightMax { return .overloaded }
         if self.needed(by: request) == nil {
             return .badRequest("r, w, pr and pw must be 1 to n=\(self.options.quorum.replicas)")

@@ -231,8 +231,11 @@ extension Node {
         let state = self.ringKeeper.state
         guard self.membership.me.state == .leaving, state.version > 0, state.next == nil,
             self.ringKeeper.staged == state, !self.baseOwners.contains(where: { $0.node == self.me }),
-            self.hasHandedOver, self.handoff.targets.isEmpty, self.inFlight == 0
+            self.hasHandedOver, self.handoff.targets.isEmpty
         else { return }
+        // Whom the others have banned gets no more answers from them, so what clients asked must be over before that.
+        self.ringKeeper.isClosed = true
+        guard self.inFlight == 0 else { return }
         // The others ban it first: only what they have heard can no longer be forgotten.
         guard now.instant >= self.ringKeeper.farewellAt, !self.connected.isEmpty else { return }
         self.visit(.leaverHandedOver, into: &effects)

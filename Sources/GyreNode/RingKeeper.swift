@@ -124,6 +124,8 @@ struct RingKeeper {
     var cleanCount = 0
     /// When a node that has handed over everything says so again, and when one that is banned ends.
     var farewellAt = Instant.start
+    /// Whether this node, which is about to say that it is gone, begins nothing for clients any more.
+    var isClosed = false
     var endAt: Instant?
 
     /// What the disk remembers.

@@ -123,7 +123,7 @@ struct RingChange {
         let p99 = Self.p99(writer, reader, began, max(ended, began + .seconds(2)))
         // What was sent by a node that is gone now counts as well: its last figures were taken while it was there.
         let sent = max(after.sent, watch.sentMost) - before.sent
-        let must = max(1, leaving.map { before.keys[$0] ?? 0 } ?? (after.keys[nodes.last ?? 0] ?? 0)) * self.keyBytes
+        let must = max(1, leaving.map { before.least[$0] ?? 0 } ?? (after.least[nodes.last ?? 0] ?? 0))
         let ratio = Double(sent) / Double(must)
         say(
             "  \(what): \(milliseconds(ended - began)) ms, \(sent >> 10) KiB moved, \(Self.text(ratio)) of the least, "
@@ -154,8 +154,8 @@ struct RingChange {
     }
 
     private struct Figures {
-        /// By node: keys that it holds.
-        var keys: [Int: Int] = [:]
+        /// By node: about as many bytes as what it holds takes on its way.
+        var least: [Int: Int] = [:]
         /// Of each node its share of all replicas, as parts of the even share.
         var shares: [Double] = []
         /// Bytes of all comparisons so far.
@@ -166,10 +166,12 @@ struct RingChange {
         var figures = Figures()
         for index in nodes {
             guard let report = try? await self.report(index) else { continue }
-            figures.keys[index] = Int(report.keys)
             figures.sent += report.counters.first { $0.name == "exchange_bytes" }.map { Int($0.value) } ?? 0
             let all = Int(report.partitionCount) * Int(report.replicas)
             let own = report.members.first { $0.record.node == report.me }.map { Int($0.ownedSlots) } ?? 0
+            // Keys of the writer are small, those that were loaded are not.
+            let loaded = self.keys * own / Int(report.partitionCount)
+            figures.least[index] = loaded * self.keyBytes + max(0, Int(report.keys) - loaded) * 160
             figures.shares.append(Double(own * owners) / Double(all))
         }
         return figures
