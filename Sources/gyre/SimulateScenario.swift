@@ -26,6 +26,19 @@ extension SimulateCommand {
         if outcome.violation != nil || (outcome.difference != nil && !rewriting) { throw ExitCode(1) }
     }
 
+    /// Ends the node called `name` at each of its steps in the last run of the scenario at `path`; exit code 1 when a promise was
+    /// broken after one of them.
+    static func sweep(_ path: String, crashing name: String, losingPower: Bool) throws {
+        guard let sweep = CrashSweep(try self.read(path), crashing: name, losingPower: losingPower), sweep.steps > 0
+        else { throw CommandFailure(.usage, "\(path) has no node \(name), or nothing happens to it in its last run") }
+        for failure in sweep.failures {
+            print("\(path): \(name) was ended at step \(failure.step), and a promise was broken: \(failure.violation)")
+        }
+        let how = losingPower ? "without power" : "killed"
+        print("\(path): \(name) \(how) at each of \(sweep.steps) steps, \(sweep.failures.count) broke a promise")
+        if !sweep.failures.isEmpty { throw ExitCode(1) }
+    }
+
     private static func read(_ path: String) throws -> Scenario {
         guard let file = FileHandle(forReadingAtPath: path) else {
             throw CommandFailure(.inputOutput, "cannot read \(path)")
