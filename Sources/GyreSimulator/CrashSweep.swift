@@ -5,7 +5,7 @@ import GyreStorage
 /// answer and sync of its disk in the time of the last `run` line, one run in which the node stops right after it.
 ///
 /// The node comes back after half a second. What is demanded then is that nothing acknowledged is lost, that all owners
-/// become equal, and that no hint is left once a retry interval has passed since the nodes found each other again.
+/// become equal, and that no hint is left 15 s later: time for the nodes to find each other, and for one retry of a delivery.
 package struct CrashSweep: Sendable {
     /// What went wrong after one of the steps.
     package struct Failure: Hashable, Sendable {
@@ -16,29 +16,26 @@ package struct CrashSweep: Sendable {
     }
 
     /// How many steps the node had, and so how many runs there were.
-    package private(set) var steps = 0
+    package let steps: Int
     /// The runs that broke a promise, in order.
     package private(set) var failures: [Failure] = []
 
     /// How long the node is away.
     static let away = TimeSpan.milliseconds(500)
-    /// How long its return and what was interrupted may take: found again, then one retry of a delivery.
+    /// How long its return and what was interrupted may take.
     static let patience = TimeSpan.seconds(15)
 
     /// Plays `scenario` up to its last `run`, and that one once for every step of the node called `name`; with `losingPower` the
-    /// disk loses what was not synced. Nil when the scenario has no such node or no `run`.
-    package init?(_ scenario: Scenario, crashing name: String, losingPower: Bool) {
+    /// disk loses what was not synced. Nil when the scenario has no such node, no `run`, or nothing happens to the node in it.
+    /// - Throws: the promise that the scenario breaks without any crash.
+    package init?(_ scenario: Scenario, crashing name: String, losingPower: Bool) throws(Violation) {
         guard let node = scenario.nodes.firstIndex(of: name), let last = Self.lastRun(scenario) else { return nil }
-        do throws(Violation) {
-            let stage = try Self.stage(scenario, before: last.line)
-            let before = stage.world.nodes[node].steps
-            try stage.world.run(until: stage.world.queue.now.advanced(by: last.span))
-            self.steps = Int(stage.world.nodes[node].steps - before)
-        } catch {
-            self.failures.append(Failure(step: 0, violation: error))
-            return
-        }
-        for step in stride(from: 1, through: self.steps, by: 1) {
+        let whole = try Self.stage(scenario, before: last.line)
+        let before = whole.world.nodes[node].steps
+        try whole.world.run(until: whole.world.queue.now.advanced(by: last.span))
+        self.steps = Int(whole.world.nodes[node].steps - before)
+        guard self.steps > 0 else { return nil }
+        for step in 1...self.steps {
             do throws(Violation) {
                 let stage = try Self.stage(scenario, before: last.line)
                 try Self.crash(stage.world, node, afterSteps: UInt64(step), within: last.span, losingPower)

@@ -23,7 +23,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "How much virtual time clients and faults get, such as 60s, 5m or 1h.")
     var time = "60s"
 
-    @Option(help: "all, none, or a list of network, crash, power, clock.")
+    @Option(help: "all, none, or a list of network, crash, power, clock, disk.")
     var faults = "all"
 
     @Option(help: "Play one scenario from a text file instead of drawing runs from seeds.")

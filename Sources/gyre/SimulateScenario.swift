@@ -29,8 +29,17 @@ extension SimulateCommand {
     /// Ends the node called `name` at each of its steps in the last run of the scenario at `path`; exit code 1 when a promise was
     /// broken after one of them.
     static func sweep(_ path: String, crashing name: String, losingPower: Bool) throws {
-        guard let sweep = CrashSweep(try self.read(path), crashing: name, losingPower: losingPower), sweep.steps > 0
-        else { throw CommandFailure(.usage, "\(path) has no node \(name), or nothing happens to it in its last run") }
+        let scenario = try self.read(path)
+        let found: CrashSweep?
+        do throws(Violation) {
+            found = try CrashSweep(scenario, crashing: name, losingPower: losingPower)
+        } catch {
+            print("\(path): broke a promise before any crash: \(error)")
+            throw ExitCode(1)
+        }
+        guard let sweep = found else {
+            throw CommandFailure(.usage, "\(path) has no node \(name), or nothing happens to it in its last run")
+        }
         for failure in sweep.failures {
             print("\(path): \(name) was ended at step \(failure.step), and a promise was broken: \(failure.violation)")
         }
