@@ -210,8 +210,11 @@ extension GyreServer {
             address: options.advertise ?? options.listen, leased: recovered.counterFloor,
             directory: options.dataDirectory)
         let others = known.filter { $0.node != directory.identity.node && $0.state != .removed }.map(\.address)
+        let seeds = Array(Set(options.seeds)).sorted()
+        // Seeds are likely to be up; of the others a random part is asked, so that no few decide for all.
+        let asked = seeds + Set(others).subtracting(seeds).sorted().shuffled()
         do throws(ServerError) {
-            try await check.run(asking: Array(Set(others + options.seeds)).sorted(), on: loop)
+            try await check.run(asking: asked, on: loop)
         } catch {
             log.critical("node may not start", metadata: ["reason": "\(error)"])
             throw error

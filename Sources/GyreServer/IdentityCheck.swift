@@ -9,10 +9,15 @@ import NIOPosix
 ///
 /// It asks those it knows as any client would. When nobody answers it starts: a cluster that was down as a whole has to come up.
 struct IdentityCheck {
-    /// The most nodes asked.
-    private static let askedMax = 8
-    /// How long each may take.
+    /// The most nodes asked, all at once. Many, because those that are down cannot answer, and one answer is enough.
+    private static let askedMax = 64
+    /// How long each may take to connect, and then to answer.
     private static let patience = TimeAmount.milliseconds(500)
+    /// How long those may take that connected and did not answer, when nobody else did: a busy cluster is one all the same.
+    private static let longPatience = TimeAmount.seconds(3)
+
+    /// Somebody took the connection and did not answer in time.
+    private struct Slow: Error {}
 
     /// The identity on the disk.
     let node: NodeID
@@ -67,23 +72,32 @@ struct IdentityCheck {
 
     /// What those say who answer, in the order asked.
     private func ask(_ addresses: [PeerAddress], on loop: any EventLoop) async -> [(PeerAddress, StatusReport)] {
+        let (reports, slow) = await self.ask(addresses, patience: Self.patience, on: loop)
+        guard reports.isEmpty, !slow.isEmpty else { return reports }
+        return await self.ask(slow, patience: Self.longPatience, on: loop).reports
+    }
+
+    private func ask(
+        _ addresses: [PeerAddress], patience: TimeAmount, on loop: any EventLoop
+    ) async -> (reports: [(PeerAddress, StatusReport)], slow: [PeerAddress]) {
         let answers = addresses.map { address in
-            (address, Self.report(of: address, cluster: self.cluster, on: loop))
+            (address, Self.report(of: address, cluster: self.cluster, patience: patience, on: loop))
         }
         var reports: [(PeerAddress, StatusReport)] = []
+        var slow: [PeerAddress] = []
         for (address, answer) in answers {
-            if let report = try? await answer.get() { reports.append((address, report)) }
+            do { reports.append((address, try await answer.get())) } catch {
+                if error is Slow { slow.append(address) }
+            }
         }
-        return reports
+        return (reports, slow)
     }
 
     private static func report(
-        of address: PeerAddress, cluster: String, on loop: any EventLoop
+        of address: PeerAddress, cluster: String, patience: TimeAmount, on loop: any EventLoop
     ) -> EventLoopFuture<StatusReport> {
         let promise = loop.makePromise(of: StatusReport.self)
-        let timeout = loop.scheduleTask(in: Self.patience) { promise.fail(ChannelError.connectTimeout(Self.patience)) }
-        promise.futureResult.whenComplete { _ in timeout.cancel() }
-        ClientBootstrap(group: loop)
+        let connecting = ClientBootstrap(group: loop)
             .connectTimeout(Self.patience)
             .channelInitializer { channel in
                 promise.futureResult.whenComplete { _ in channel.close(promise: nil) }
@@ -92,7 +106,11 @@ struct IdentityCheck {
                 }
             }
             .connect(host: address.host, port: Int(address.port))
-            .whenFailure { promise.fail($0) }
+        connecting.whenFailure { promise.fail($0) }
+        connecting.whenSuccess { _ in
+            let timeout = loop.scheduleTask(in: patience) { promise.fail(Slow()) }
+            promise.futureResult.whenComplete { _ in timeout.cancel() }
+        }
         return promise.futureResult
     }
 }
@@ -124,7 +142,7 @@ private final class StatusAsker: ChannelInboundHandler {
                 switch frame {
                 case .helloReply(.welcome):
                     self.decoder.completeHandshake()
-                    self.send(.request(tag: 1, timeoutMilliseconds: 500, .status), context)
+                    self.send(.request(tag: 1, timeoutMilliseconds: 3_000, .status), context)
                 case .response(_, .status(let report)):
                     self.promise.succeed(report)
                 case .hello, .helloReply, .request, .response, .peer: context.close(promise: nil)

@@ -39,6 +39,8 @@ final class SimNode {
     var life: Life?
     /// Counts the lives, so that what was meant for an earlier one is not given to a later one.
     var lives: UInt64 = 0
+    /// Counts what happens to the node in all its lives, ticks aside: messages, answers and syncs of its disk.
+    var steps: UInt64 = 0
     /// How far the wall clock is off, in milliseconds.
     var wallOffset: Int64
     /// Draws for the node itself, one stream a life.

@@ -194,6 +194,7 @@ final class SimWorld {
     func feed(_ index: Int, _ input: NodeInput) throws(Violation) {
         let machine = self.nodes[index]
         guard let life = machine.life else { return }
+        if case .tick = input {} else { machine.steps += 1 }
         self.effects.removeAll(keepingCapacity: true)
         life.node.step(input, at: machine.clocks(at: self.queue.now), random: &life.random, into: &self.effects)
         try self.carryOut(self.effects, of: index)
@@ -279,6 +280,7 @@ final class SimWorld {
     private func onDiskWrite(_ index: Int, life: UInt64) throws(Violation) {
         let machine = self.nodes[index]
         guard machine.lives == life, machine.life != nil else { return }
+        machine.steps += 1
         var eager: [NodeEffect] = []
         try machine.disk.writeQueue { (request, outcome, batch) throws(Violation) in
             try self.checkHintWork(request, outcome, at: index)
@@ -322,6 +324,7 @@ final class SimWorld {
     private func onDiskSync(_ index: Int, life: UInt64) throws(Violation) {
         let machine = self.nodes[index]
         guard machine.lives == life, machine.life != nil else { return }
+        machine.steps += 1
         let replies = machine.disk.sync()
         let disk = machine.disk
         try self.oracle.onSynced(node: index) { disk.held($0) }

@@ -32,6 +32,12 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "With --scenario: write what came out into the file.")
     var rewrite = false
 
+    @Option(help: "With --scenario: end this node at each of its steps in the last run line, one run for each.")
+    var crash: String?
+
+    @Flag(help: "With --crash: the disk loses what was not synced.")
+    var power = false
+
     @Option(help: .hidden)
     var plant: String?
 
@@ -40,6 +46,11 @@ struct SimulateCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard self.scenario != nil || !self.rewrite else { throw ValidationError("--rewrite needs --scenario") }
+        guard self.scenario != nil || self.crash == nil else { throw ValidationError("--crash needs --scenario") }
+        guard !self.rewrite || self.crash == nil else {
+            throw ValidationError("--crash and --rewrite exclude each other")
+        }
+        guard self.crash != nil || !self.power else { throw ValidationError("--power needs --crash") }
         guard self.seeds > 0, self.seed <= .max - self.seeds else {
             throw ValidationError("--seeds must be at least 1 and the last seed below 2^64")
         }
@@ -48,7 +59,10 @@ struct SimulateCommand: AsyncParsableCommand {
 
     func run() async throws {
         if let path = self.scenario {
-            return try await reportingFailures(json: self.json) { try Self.play(path, rewriting: self.rewrite) }
+            return try await reportingFailures(json: self.json) {
+                guard let node = self.crash else { return try Self.play(path, rewriting: self.rewrite) }
+                try Self.sweep(path, crashing: node, losingPower: self.power)
+            }
         }
         let clock = ContinuousClock()
         let start = clock.now

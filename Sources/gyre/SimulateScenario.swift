@@ -26,6 +26,28 @@ extension SimulateCommand {
         if outcome.violation != nil || (outcome.difference != nil && !rewriting) { throw ExitCode(1) }
     }
 
+    /// Ends the node called `name` at each of its steps in the last run of the scenario at `path`; exit code 1 when a promise was
+    /// broken after one of them.
+    static func sweep(_ path: String, crashing name: String, losingPower: Bool) throws {
+        let scenario = try self.read(path)
+        let found: CrashSweep?
+        do throws(Violation) {
+            found = try CrashSweep(scenario, crashing: name, losingPower: losingPower)
+        } catch {
+            print("\(path): broke a promise before any crash: \(error)")
+            throw ExitCode(1)
+        }
+        guard let sweep = found else {
+            throw CommandFailure(.usage, "\(path) has no node \(name), or nothing happens to it in its last run")
+        }
+        for failure in sweep.failures {
+            print("\(path): \(name) was ended at step \(failure.step), and a promise was broken: \(failure.violation)")
+        }
+        let how = losingPower ? "without power" : "killed"
+        print("\(path): \(name) \(how) at each of \(sweep.steps) steps, \(sweep.failures.count) broke a promise")
+        if !sweep.failures.isEmpty { throw ExitCode(1) }
+    }
+
     private static func read(_ path: String) throws -> Scenario {
         guard let file = FileHandle(forReadingAtPath: path) else {
             throw CommandFailure(.inputOutput, "cannot read \(path)")

@@ -85,6 +85,34 @@ import Testing
         #expect(cluster.nodes.allSatisfy { $0.disk.engine.hintBacklogs.isEmpty })
     }
 
+    @Test func aBacklogGoesHomeAtItsPaceAndWhole() throws {
+        let cluster = try TestCluster(count: 4)
+        self.cut(cluster, 3)
+        for number in 0..<1_600 {
+            let answer = cluster.ask(0, try cluster.put("v", "k\(number)", seen: .blind))
+            guard case .stored = answer else {
+                Issue.record("\(String(describing: answer))")
+                return
+            }
+        }
+        func left() -> [UInt64] {
+            cluster.nodes.map { $0.disk.engine.hintBacklogs.reduce(0) { $0 + $1.count } }
+        }
+        let kept = left()
+        #expect(kept.dropLast().allSatisfy { $0 > 300 }, "\(kept)")
+        cluster.silent.remove(cluster.ids[3])
+        for other in 0..<3 {
+            cluster.deliver(other, .peerUp(cluster.ids[3], try TestCluster.record(3).address))
+            cluster.deliver(3, .peerUp(cluster.ids[other], try TestCluster.record(other).address))
+        }
+        cluster.advance(.seconds(1))
+        for (before, after) in zip(kept, left()).prefix(3) {
+            #expect(before - after <= 250 + 250 / 20, "no more than the pace and one batch")
+        }
+        cluster.advance(.seconds(6))
+        #expect(left().allSatisfy { $0 == 0 })
+    }
+
     @Test func aStandInTakesANewActorAfterItsHintWentHome() throws {
         let cluster = try TestCluster(count: 5)
         let (owners, others) = try self.place(cluster, "k")

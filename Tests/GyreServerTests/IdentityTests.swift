@@ -222,14 +222,14 @@ struct IdentityTests {
             let all = [first, second, third]
             #expect(
                 try await self.eventually {
-                    try all.allSatisfy { server in
+                    let sorted = try all.allSatisfy { server in
                         let one = try self.record(of: nodes[0], at: server)
                         let other = try self.record(of: nodes[1], at: server)
                         return one?.address.port == ports[1] && other?.address.port == ports[0]
                             && one?.liveness == .alive && other?.liveness == .alive
                     }
+                    return try sorted && Set(all.map { try self.report(of: $0)?.ringHash }).count == 1
                 })
-            #expect(try Set(all.compactMap { try self.report(of: $0)?.ringHash }).count == 1)
         }
         try await second.stop()
         try await third.stop()

@@ -132,6 +132,9 @@ extension Swim {
             if growth.formation == nil || sets.count != 1 || rings.count != 1 {
                 failures.append("\(count) nodes do not agree")
             }
+            if growth.joinRecords > 80 * count {
+                failures.append("\(growth.joinRecords) records for a join among \(count)")
+            }
             if growth.join ?? .max > 20 * 200 { failures.append("a join among \(count) took \(growth.join ?? -1) ms") }
         }
         return failures

@@ -108,7 +108,12 @@ package enum SwimRuns {
         settings.count = count + 1
         var world = SwimWorld(settings)
         world.startAllKnown(count)
-        world.run(20_000)
+        // Each start is news, and that of a thousand goes round for a while; a join has a price of its own only after that.
+        for _ in 0..<60 {
+            world.tally = SwimWorld.Tally()
+            world.run(5_000)
+            if world.tally.piggybackMost == 0 { break }
+        }
         world.tally = SwimWorld.Tally()
         world.start(count, seeds: [0, 1, 2])
         growth.join = world.run(until: 300_000, every: 50) { $0.allSeeNormal(count) }
