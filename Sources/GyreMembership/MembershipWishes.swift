@@ -26,10 +26,11 @@ extension Membership {
         self.finish(into: &effects)
     }
 
-    /// This node, which was started to wait, wants a share of the ring.
-    package mutating func stopHolding(into effects: inout [MembershipEffect]) {
-        guard self.me.isHeld else { return }
-        self.me.labels.removeAll { $0.name == MemberRecord.holdLabel }
+    /// This node, which waits to be told or for the place of another, wants a share of the ring of its own.
+    package mutating func stopWaiting(into effects: inout [MembershipEffect]) {
+        let waits = [MemberRecord.holdLabel, MemberRecord.placeLabel]
+        guard self.me.labels.contains(where: { waits.contains($0.name) }) else { return }
+        self.me.labels.removeAll { waits.contains($0.name) }
         self.raiseOwnRecord()
         self.finish(into: &effects)
     }

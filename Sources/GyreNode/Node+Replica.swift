@@ -31,10 +31,8 @@ extension Node {
             return effects.append(.send(node, .fetched(tag: tag, .overloaded)))
         }
         if self.isRefilling(name.token) || self.isForeign(name.token) {
-            if self.isForeign(name.token) {
-                self.visit(.foreignReadRefused, into: &effects)
-                self.tellRing(to: node, wantsRest: true, into: &effects)
-            }
+            // Only a question that was very long on its way can ask here: whoever asks an owner of before has not moved.
+            if self.isForeign(name.token) { self.tellRing(to: node, wantsRest: true, into: &effects) }
             return effects.append(.send(node, .fetched(tag: tag, .overloaded)))
         }
         let work = self.replicas.insert(.fetch(from: node, tag: tag, name: name))

@@ -21,7 +21,10 @@ extension Node {
         switch request {
         case .report: break
         case .join:
-            self.withMembership(into: &effects) { membership, out in membership.stopHolding(into: &out) }
+            // A node that has the place of another keeps it.
+            if !self.baseOwners.contains(where: { $0.node == self.me }) {
+                self.withMembership(into: &effects) { membership, out in membership.stopWaiting(into: &out) }
+            }
         case .leave:
             self.visit(.leaveAsked, into: &effects)
             self.withMembership(into: &effects) { membership, out in membership.leave(into: &out) }
@@ -32,7 +35,7 @@ extension Node {
             }
         case .takePlace(_, let old):
             self.visit(.placeAsked, into: &effects)
-            let place = self.baseOwners.first { $0.node == old }?.place ?? old
+            let place = self.place(of: old) ?? old
             self.withMembership(into: &effects) { membership, out in membership.takePlace(place, into: &out) }
         }
         self.answer(target, .ring(self.ringReport(at: now)), into: &effects)
@@ -59,6 +62,8 @@ extension Node {
                 .forward(
                     tag: tag, timeoutMilliseconds: UInt32(clamping: span.wholeMilliseconds), .ring(request))))
     }
+
+    private func place(of owner: NodeID) -> NodeID? { self.baseOwners.first { $0.node == owner }?.place }
 
     private func nameOf(_ node: NodeID) -> String { self.membership.record(of: node)?.name ?? node.description }
 
@@ -103,8 +108,13 @@ extension Node {
             if self.baseOwners.contains(where: { $0.node == self.me }) {
                 return "\(self.nameOf(self.me)) owns a share of the ring already; start the new node with --hold"
             }
-            return self.baseOwners.contains { $0.node == old }
-                ? nil : "\(self.nameOf(old)) owns nothing whose place could be taken"
+            guard let place = self.place(of: old) else {
+                return "\(self.nameOf(old)) owns nothing whose place could be taken"
+            }
+            let rival = self.membership.members.first {
+                $0.node != self.me && $0.state != .removed && $0.node != old && $0.placeTaken == place
+            }
+            return rival.map { "\($0.name) was told to take the place of \(self.nameOf(old)) already" }
         }
     }
 

@@ -12,7 +12,7 @@ package enum RingStep: String, Hashable, Sendable, CaseIterable {
     // Everybody writes to both rings.
     case knowsMarking, knowsKept, everybodyKnows
     case writeToBothBegun, writeToBothOwnDisk, writeToBothAnswered, standInForNewOwner
-    case foreignReadRefused, foreignRequestRefused, requestSentElsewhere
+    case foreignRequestRefused, requestSentElsewhere
 
     // Whoever gains something fetches it.
     case syncPlanned, syncPlannedEmpty, comparisonBegun, comparisonPostponed, rootAsked, keysAsked, recordsAsked

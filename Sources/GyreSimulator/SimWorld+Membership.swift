@@ -125,14 +125,14 @@ extension SimWorld {
         case .remove(let node): return [.remove(node, isForced: true)]
         case .takePlace(let index, let old, let isDead):
             let newcomer = self.nodes[index]
-            guard let me = newcomer.life?.node.membership.me else { return [] }
-            let isOwner = newcomer.life?.node.ringOwners.contains { $0.node == newcomer.id } ?? false
-            if me.placeTaken == nil, !isOwner {
-                let isThere = newcomer.life?.node.ringOwners.contains { $0.node == old } ?? false
-                // Where the place is gone, the newcomer gets one of its own.
-                return [isThere ? .takePlace(newcomer.id, of: old) : .join(newcomer.id)]
+            guard let life = newcomer.life, !life.node.ringOwners.isEmpty else { return [] }
+            let farewell: RingRequest = isDead ? .remove(old, isForced: true) : .leave(old, isForced: true)
+            if life.node.ringOwners.contains(where: { $0.node == newcomer.id }) { return [farewell] }
+            guard life.node.ringOwners.contains(where: { $0.node == old }) else {
+                // Where the place is gone, or somebody else's by now, the newcomer gets one of its own.
+                return isDead ? [.join(newcomer.id), farewell] : [.join(newcomer.id)]
             }
-            return [isDead ? .remove(old, isForced: true) : .leave(old, isForced: true)]
+            return [life.node.membership.me.placeTaken == nil ? .takePlace(newcomer.id, of: old) : farewell]
         }
     }
 
@@ -197,7 +197,8 @@ extension SimWorld {
             }
             try self.oracle.checkRemoval(
                 at: index, name: object.name,
-                receivers: receivers.map { ($0, self.nodes[$0].disk.siblings(object.name)) })
+                // What rots behind the comparison is the disk's doing: the other owners have it, too.
+                receivers: receivers.map { ($0, self.nodes[$0].disk.madeSafe(object.name)) })
         }
     }
 }

@@ -450,8 +450,11 @@ final class SimWorld {
             self.connections.close(at: node, to: other)
             try self.feed(node, .peerDown(self.nodes[other].id))
         }
+        // Either of them may end at a point of a change that it passes as it hears of this.
+        guard self.nodes[from].life != nil, self.nodes[to].life != nil else { return }
         self.connections.connect(from, to)
         try self.feed(from, .peerUp(self.nodes[to].id, self.nodes[to].address))
+        guard self.connections.isWhole(from, to) else { return }
         try self.feed(to, .peerUp(self.nodes[from].id, self.nodes[from].address))
     }
 }

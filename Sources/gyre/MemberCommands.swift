@@ -71,11 +71,12 @@ struct JoinCommand: AsyncParsableCommand {
             "Show how a node joins, and which ones are joining; with NAME, let one join that was started to wait.",
         discussion: """
             A node joins by itself: start it with 'gyre serve --name NAME --data DIR --seed HOST:PORT'. With --hold it \
-            waits until 'gyre join NAME' or 'gyre replace OLD --with NAME'.
+            waits until 'gyre join NAME' or 'gyre replace OLD --with NAME'. One that waits for the place of a node that \
+            is gone meanwhile gets a place of its own by 'gyre join NAME'.
             """)
 
     @OptionGroup var cluster: ClusterOptions
-    @Argument(help: "A node that was started with --hold.") var name: String?
+    @Argument(help: "A node that waits.") var name: String?
     @Flag(help: "Wait until it owns its share.") var wait = false
 
     func run() async throws {

@@ -30,6 +30,22 @@ import Testing
         #expect(values(cluster.ask(4, .get(GetRequest(name: try cluster.name("k"), reads: .all)))) == ["v4"])
     }
 
+    @Test func readOfAKeyThatIsNotOwnedIsRefusedWithTheRing() throws {
+        let cluster = try TestCluster(count: 5)
+        cluster.advance(.seconds(5))
+        let name = try cluster.name("k")
+        let ring = cluster.nodes[0].node.ring
+        let owners = ring.owners(of: ring.partition(of: name.token))
+        let stranger = try #require(cluster.ids.firstIndex { !owners.contains($0) })
+        let asker = owners[0]
+        #expect(cluster.nodes[stranger].node.ringState.version > 0)
+        cluster.sent.removeAll()
+        cluster.deliver(stranger, .peer(asker, .fetch(tag: 7, name: name, whole: true)))
+        let answers = cluster.sent.filter { $0.from == cluster.ids[stranger] && $0.to == asker }.map(\.message)
+        #expect(answers.contains { if case .fetched(7, .overloaded) = $0 { true } else { false } }, "\(answers)")
+        #expect(answers.contains { if case .ring(.state) = $0 { true } else { false } }, "\(answers)")
+    }
+
     @Test func nothingLeavesBeforeTheOwnDiskHasIt() throws {
         let cluster = try TestCluster(count: 3)
         cluster.nodes[0].diskStuck = true
