@@ -113,6 +113,7 @@ extension Node {
             }
             let rival = self.membership.members.first {
                 $0.node != self.me && $0.state != .removed && $0.node != old && $0.placeTaken == place
+                    && self.ringKeeper.whoActs(for: $0.node) == $0.node
             }
             return rival.map { "\($0.name) was told to take the place of \(self.nameOf(old)) already" }
         }

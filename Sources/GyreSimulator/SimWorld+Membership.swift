@@ -125,8 +125,10 @@ extension SimWorld {
         case .remove(let node): return [.remove(node, isForced: true)]
         case .takePlace(let index, let old, let isDead):
             let newcomer = self.nodes[index]
-            guard let life = newcomer.life, !life.node.ringOwners.isEmpty else { return [] }
             let farewell: RingRequest = isDead ? .remove(old, isForced: true) : .leave(old, isForced: true)
+            // The newcomer may be gone itself; a dead node is banned nevertheless.
+            if newcomer.role == .gone { return isDead ? [farewell] : [] }
+            guard let life = newcomer.life, life.node.ringState.version > 0 else { return [] }
             if life.node.ringOwners.contains(where: { $0.node == newcomer.id }) { return [farewell] }
             guard life.node.ringOwners.contains(where: { $0.node == old }) else {
                 // Where the place is gone, or somebody else's by now, the newcomer gets one of its own.
@@ -141,11 +143,20 @@ extension SimWorld {
         case .leave(let index): self.nodes[index].role == .gone
         case .remove(let node): self.isBannedEverywhere(node)
         case .takePlace(let index, let old, let isDead):
-            self.nodes[index].role == .gone
-                || self.witness?.life?.node.ringOwners.contains { $0.node == self.nodes[index].id } == true
+            if self.nodes[index].role == .gone {
+                !isDead || self.isBannedEverywhere(old)
+            } else {
+                self.isOwner(self.nodes[index].id)
                     && (isDead
                         ? self.isBannedEverywhere(old) : !self.nodes.contains { $0.id == old && $0.role != .gone })
+            }
         }
+    }
+
+    /// Whether a ring that was founded gives the node a share.
+    private func isOwner(_ node: NodeID) -> Bool {
+        guard let life = self.witness?.life, life.node.ringState.version > 0 else { return false }
+        return life.node.ringOwners.contains { $0.node == node }
     }
 
     private func isBannedEverywhere(_ node: NodeID) -> Bool {
