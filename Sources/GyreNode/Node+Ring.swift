@@ -275,7 +275,9 @@ extension Node {
                     RingMember(node: record.node, place: known.place, weight: record.weight, zone: record.zone))
             } else if self.isReachable(record.node), !record.isHeld {
                 // A node that is not there yet must not hold everybody up.
-                let own = record.placeTaken ?? place
+                // A lost disk comes back in its old place, unless somebody else has been given that meanwhile.
+                let isGiven = place != record.node && base.contains { $0.place == place }
+                let own = record.placeTaken ?? (isGiven ? record.node : place)
                 newcomers.append(RingMember(node: record.node, place: own, weight: record.weight, zone: record.zone))
             }
         }
