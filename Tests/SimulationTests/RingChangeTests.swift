@@ -24,6 +24,6 @@ import Testing
         }
         #expect(batch.failed.isEmpty)
         #expect(RingStep.allCases.count - batch.unmetSteps.count >= 50, "not passed: \(batch.unmetSteps)")
-        #expect(batch.uncrashedSteps.count < batch.unmetSteps.count + 40, "no end at: \(batch.uncrashedSteps)")
+        #expect(RingStep.allCases.count - batch.uncrashedSteps.count >= 10, "no end at: \(batch.uncrashedSteps)")
     }
 }
