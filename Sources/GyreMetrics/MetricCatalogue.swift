@@ -119,7 +119,8 @@ package enum MetricCatalogue {
         counter("exchanges_failed", "exchanges", "Comparisons led by this node that failed."),
         counter("exchange_bytes", "bytes", "Bytes of comparisons led by this node, both directions."),
         counter("keys_repaired", "keys", "Keys made equal by comparisons led by this node."),
-        counter("objects_removed", "objects", "Objects removed here after a change of the ring, when every owner had them."),
+        counter(
+            "objects_removed", "objects", "Objects removed here after a change of the ring, when every owner had them."),
         counter("leaves_corrected", "leaves", "Leaves of hash trees found wrong and built anew."),
         counter("checkpoints_refused", "trees", "Kept hash trees that could not be read."),
     ]
