@@ -267,22 +267,24 @@ extension Node {
     /// Who should own ranges and how, where that is not what is; nil when all is as it should be.
     var wantedOwners: [RingMember]? {
         let base = self.baseOwners
+        let known = Dictionary(base.map { ($0.node, $0.place) }, uniquingKeysWith: { first, _ in first })
+        let given = Set(known.values)
         var wanted: [RingMember] = []
         var newcomers: [RingMember] = []
         for (record, place) in RingPlaces.owners(of: self.membership.members) where record.state == .normal {
-            if let known = base.first(where: { $0.node == record.node }) {
-                wanted.append(
-                    RingMember(node: record.node, place: known.place, weight: record.weight, zone: record.zone))
+            if let place = known[record.node] {
+                wanted.append(RingMember(node: record.node, place: place, weight: record.weight, zone: record.zone))
             } else if self.isReachable(record.node), !record.isHeld {
                 // A node that is not there yet must not hold everybody up.
                 // A lost disk comes back in its old place, unless somebody else has been given that meanwhile.
-                let isGiven = place != record.node && base.contains { $0.place == place }
+                let isGiven = place != record.node && given.contains(place)
                 let own = record.placeTaken ?? (isGiven ? record.node : place)
                 newcomers.append(RingMember(node: record.node, place: own, weight: record.weight, zone: record.zone))
             }
         }
         // Whoever wants the place of another waits until that one goes.
-        for member in newcomers where !wanted.contains(where: { $0.place == member.place }) { wanted.append(member) }
+        var taken = Set(wanted.map(\.place))
+        for member in newcomers where taken.insert(member.place).inserted { wanted.append(member) }
         wanted.sort { $0.place < $1.place }
         guard !wanted.isEmpty, wanted != base.sorted(by: { $0.place < $1.place }) else { return nil }
         return wanted
@@ -292,6 +294,9 @@ extension Node {
         let state = self.ringKeeper.state
         guard self.ringKeeper.staged == state, !self.draining else { return }
         if state.version == 0 { return self.continueFounding(at: now, into: &effects) }
+        // With a thousand members a look costs more than a tick has.
+        guard now.instant >= self.ringKeeper.lookAt else { return }
+        self.ringKeeper.lookAt = now.instant.advanced(by: self.options.ringChange.lookInterval)
         guard state.next == nil, let wanted = self.wantedOwners else {
             self.ringKeeper.wish = []
             return

@@ -72,7 +72,9 @@ extension Node {
     /// Whether a node that lost its disk is not whole yet: what it lacks may be what this node needs.
     func isPeerRefilling(_ node: NodeID) -> Bool {
         guard let old = self.membership.record(of: node)?.replaces else { return false }
-        return self.membership.record(of: old)?.state != .removed
+        if let record = self.membership.record(of: old) { return record.state != .removed }
+        // It is banned when its replacement is whole, but nobody can ban an identity that went before anybody heard of it.
+        return self.ringKeeper.state.base.contains { $0.node == old }
     }
 
     // MARK: - Handing over

@@ -25,6 +25,8 @@ package struct RingChangeOptions: Hashable, Sendable {
     package var foundingDelay = TimeSpan.seconds(1)
     /// How often one random peer is told the hash of what is known of the ring.
     package var gossipInterval = TimeSpan.seconds(1)
+    /// How often a node looks whether the owners are whom the members want.
+    package var lookInterval = TimeSpan.milliseconds(50)
     /// How often a node that does not know the ring asks for it.
     package var askInterval = TimeSpan.milliseconds(200)
     /// Partitions that are handed over at once.
@@ -106,7 +108,8 @@ struct RingKeeper {
     var isNews = false
     var gossipAt = Instant.start
     var askAt = Instant.start
-    /// Who was wanted when last looked, and since when.
+    /// No look before this; who was wanted when last looked, and since when.
+    var lookAt = Instant.start
     var wish: [RingMember] = []
     var wishSince = Instant.start
     /// The rings of `state`, substitutes included.

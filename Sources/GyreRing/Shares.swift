@@ -6,9 +6,10 @@
 struct Shares {
     /// The share of each node, in places.
     private(set) var places: [Double]
-    /// No node takes more: 1.05 × its share, rounded up where that stays within 1.06 ×; from 10 nodes down to 4 the
-    /// bound tightens to 1.02 ×, because there it costs no movement and keeps shares close to weights. So it does
-    /// for a node with more than the mean share, whose load strays less by itself.
+    /// No node takes more: 1.05 × its share, rounded up where that stays within 1.06 ×. From 30 nodes down to 10 the
+    /// bound tightens to 1.005 ×: what few others may not take too much of, one node cannot have too little of, and
+    /// among few nodes that costs little movement. It is tighter, too, for a node with more than the mean share, whose
+    /// load strays less by itself.
     let caps: [Int]
 
     init(weights: [Int], zones: [Int], zoneCount: Int, partitionCount: Int, replicas: Int) {
@@ -38,7 +39,7 @@ struct Shares {
             for (node, share) in zip(nodes, shares) { places[node] = share }
         }
         self.places = places
-        let slack = Double(min(10, max(4, weights.count))) / 200
+        let slack = 0.005 + 0.045 * Double(min(30, max(10, weights.count)) - 10) / 20
         let mean = all * Double(replicas) / Double(weights.count)
         self.caps = places.map { share in
             let excess = slack * min(1, mean / share)

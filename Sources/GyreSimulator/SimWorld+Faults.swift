@@ -48,6 +48,7 @@ extension SimWorld {
         try self.stop(index, losingPower: true)
         for key in self.workload.names.indices { try self.loseRecord(of: key, at: index, withHints: true) }
         self.oracle.onDiskLost(node: index)
+        try self.loseBuckets(of: index, hasLeft: false)
         let number = UInt64(index)
         let disk = SimDisk(
             bug: self.options.plantedBug, syncMost: self.plan.syncMost, hintBytesMax: self.plan.hintBytesMax,

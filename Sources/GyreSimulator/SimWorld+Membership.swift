@@ -80,7 +80,6 @@ extension SimWorld {
     }
 
     private func bury(_ machine: SimNode) throws(Violation) {
-        try self.loseBuckets(of: machine.index, hasLeft: false)
         try self.loseDisk(of: machine.index)
         machine.role = .gone
     }
