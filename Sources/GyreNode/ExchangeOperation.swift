@@ -43,7 +43,7 @@ struct ExchangeOperation {
     let repair: UInt64?
     /// Count and change nothing.
     let isDry: Bool
-    /// Only send, as what is held here is on its way out: the version of the ring that says so.
+    /// Only send, as what is held here is on its way out: the generation of owners that it is for.
     var handover: UInt64?
     /// Whether something that was fetched could not be merged here.
     var hasLeftOut = false

@@ -89,6 +89,9 @@ extension Node {
             self.ringKeeper.cleanCount = 0
             return
         }
+        // Another node may own the place of one that lost its disk without any change of the ring.
+        let generation = self.ringKeeper.generation
+        self.ringKeeper.handovers.removeAll { $0.generation != generation && !$0.isRemoving }
         self.findForeignPartitions(into: &effects)
         for index in self.ringKeeper.handovers.indices { self.continueHandover(index, at: now, into: &effects) }
     }
@@ -119,7 +122,7 @@ extension Node {
             else { continue }
             self.visit(.foreignPartitionFound, into: &effects)
             self.ringKeeper.handovers.append(
-                Handover(partition: index, waiting: Array(owners), version: self.ringKeeper.state.version))
+                Handover(partition: index, waiting: Array(owners), generation: self.ringKeeper.generation))
         }
     }
 
@@ -140,7 +143,7 @@ extension Node {
         }
         guard self.isReachable(peer), !self.isPeerRefilling(peer), !self.mustYield,
             self.beginExchange(
-                handover.partition, with: peer, repair: nil, handover: handover.version, at: now, into: &effects)
+                handover.partition, with: peer, repair: nil, handover: handover.generation, at: now, into: &effects)
         else {
             self.ringKeeper.handovers[index].retryAt = now.instant.advanced(by: .milliseconds(200))
             return
@@ -156,7 +159,7 @@ extension Node {
         self.visit(succeeded ? .handoverCompared : .handoverFailed, into: &effects)
         guard
             let index = self.ringKeeper.handovers.firstIndex(where: {
-                $0.partition == operation.partition && $0.version == operation.handover
+                $0.partition == operation.partition && $0.generation == operation.handover
             })
         else { return }
         self.ringKeeper.handovers[index].isComparing = false
@@ -184,7 +187,7 @@ extension Node {
         else { return nil }
         let isStable = self.ringKeeper.state.next == nil && self.ringKeeper.staged == self.ringKeeper.state
         if self.ringKeeper.handovers[index].isSpoilt || !isStable
-            || self.ringKeeper.handovers[index].version != self.ringKeeper.state.version
+            || self.ringKeeper.handovers[index].generation != self.ringKeeper.generation
         {
             self.ringKeeper.handovers.remove(at: index)
             return nil

@@ -79,8 +79,8 @@ struct Handover {
     var isSpoilt = false
     /// Whether objects are being removed.
     var isRemoving = false
-    /// The ring that it is about.
-    let version: UInt64
+    /// The owners that it is about: those of this generation.
+    let generation: UInt64
     /// After a comparison failed: not before this.
     var retryAt = Instant.start
 }

@@ -158,8 +158,12 @@ extension SimWorld {
         return life.node.ringOwners.contains { $0.node == node }
     }
 
+    /// Whether nobody counts on the node any more; one that went before anybody heard of it need not be banned, and cannot be.
     private func isBannedEverywhere(_ node: NodeID) -> Bool {
-        self.members.allSatisfy { $0.life?.node.membership.record(of: node)?.state == .removed }
+        self.members.allSatisfy { machine in
+            guard let life = machine.life else { return false }
+            return life.node.membership.record(of: node).map { $0.state == .removed } ?? true
+        }
     }
 
     /// A node says that it has left: everything that it was told to keep must be with others, because its disk goes with it.
