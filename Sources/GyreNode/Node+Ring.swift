@@ -119,7 +119,8 @@ extension Node {
     /// A node without anybody else may take itself for the cluster.
     mutating func confirmAlone() {
         guard self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed,
-            self.options.membership.formsCluster, self.membership.me.state.ownsRanges,
+            self.options.membership.formsCluster, self.membership.me.replaces == nil,
+            self.membership.me.state.ownsRanges,
             self.membership.members.allSatisfy({ $0.node == self.me || $0.state == .removed })
         else { return }
         self.ringKeeper.isConfirmed = true
@@ -133,9 +134,10 @@ extension Node {
             self.tellRing(to: node, wantsRest: true, into: &effects)
         case .state(let theirs, let wantsRest):
             if theirs.version == 0, self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed,
-                self.options.membership.formsCluster
+                self.options.membership.formsCluster, self.membership.me.replaces == nil || theirs.next != nil
             {
-                // Two nodes without a ring form a cluster.
+                // Two nodes without a ring form a cluster. A node that lost its disk has one already, unless it happened while that
+                // was being founded: a ring of newcomers would take it for whole.
                 self.ringKeeper.isConfirmed = true
                 self.visit(.clusterFormed, into: &effects)
                 self.rebuildRings(into: &effects)

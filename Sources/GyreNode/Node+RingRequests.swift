@@ -37,6 +37,8 @@ extension Node {
             self.visit(.placeAsked, into: &effects)
             let place = self.place(of: old) ?? old
             self.withMembership(into: &effects) { membership, out in membership.takePlace(place, into: &out) }
+            // Whoever is asked next to leave, or proposes a ring without the old node, must know who waits for its place.
+            for node in self.connected { effects.append(.send(node, .membership(.state([self.membership.me])))) }
         }
         self.answer(target, .ring(self.ringReport(at: now)), into: &effects)
     }
@@ -65,6 +67,14 @@ extension Node {
 
     private func place(of owner: NodeID) -> NodeID? { self.baseOwners.first { $0.node == owner }?.place }
 
+    /// Whether a node that can be reached waits for the place of this one.
+    private var hasSuccessor: Bool {
+        guard let place = self.place(of: self.me) else { return false }
+        return self.membership.members.contains {
+            $0.node != self.me && $0.state == .normal && $0.placeTaken == place && self.isReachable($0.node)
+        }
+    }
+
     private func nameOf(_ node: NodeID) -> String { self.membership.record(of: node)?.name ?? node.description }
 
     private func objection(to request: RingRequest) -> String? {
@@ -90,7 +100,7 @@ extension Node {
             case .removed: return "\(self.nameOf(node)) was removed already"
             case .joining, .normal: break
             }
-            if owners.map(\.node) == [node] {
+            if owners.map(\.node) == [node], !self.hasSuccessor {
                 return "\(self.nameOf(node)) is the last node and has nobody to hand over to"
             }
             return isForced ? nil : tooFew(node)

@@ -20,10 +20,16 @@ extension SimWorld {
             self.operations.append(change)
             return self.ask(self.operations.count - 1)
         }
+        if let listing = self.drawListing(client) {
+            self.operations.append(listing)
+            return self.ask(self.operations.count - 1)
+        }
         var operation = self.workload.drawOperation(client, marks: &self.marks)
         switch operation.request {
         case .get: operation.before = self.acknowledgedWrites(operation.key)
-        case .delete(let delete): operation.declared = self.oracle.declared(delete.seen, name: delete.name)
+        case .delete(let delete):
+            operation.declared = self.oracle.declared(delete.seen, name: delete.name)
+            self.keysDeleted.insert(operation.key)
         case .put, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
             .bucketSet, .ring, .list:
             break
@@ -75,7 +81,7 @@ extension SimWorld {
                 try self.oracle.onDeleteStored(
                     removed: operation.declared, name: name, acks: Int(acks) - self.lostCopies(operation.key),
                     durable: durable)
-            case .get, .bucketSet: throw Violation("INV 1b", "something else was answered as a write")
+            case .get, .bucketSet, .list: throw Violation("INV 1b", "something else was answered as a write")
             }
         }
         if case .buckets(let report) = response { try self.acknowledge(report, from: index) }
@@ -115,7 +121,12 @@ extension SimWorld {
             try self.onFailure(failure, index)
             return
         case .buckets: self.mark(.bucketSet)
-        case .status, .location, .explained, .repairing, .ring, .listed: break
+        case .listed(let names):
+            guard try self.take(names, operation) else {
+                self.operations[index].isOver = true
+                return
+            }
+        case .status, .location, .explained, .repairing, .ring: break
         }
         self.finish(index)
     }
@@ -221,7 +232,12 @@ extension SimWorld {
                 hash.record(record.version.node.rawValue)
             }
             return hash.value
-        case .status, .location, .explained, .repairing, .ring, .listed: return 1
+        case .listed(let page):
+            var hash = TraceHash()
+            for name in page.names { hash.record(StableHash.xxh3(name)) }
+            hash.record(page.next == nil ? 0 : 1)
+            return hash.value
+        case .status, .location, .explained, .repairing, .ring: return 1
         }
     }
 }

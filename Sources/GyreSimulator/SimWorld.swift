@@ -38,6 +38,10 @@ final class SimWorld {
     var random: SeededRandom
     /// Draws changes of buckets.
     var bucketRandom: SeededRandom
+    /// Draws listings, apart from everything else.
+    var listRandom: SeededRandom
+    /// Keys that some client has tried to delete.
+    var keysDeleted: Set<Int> = []
     /// By bucket: the latest version that a client was told of.
     var acknowledgedBuckets: [BucketName: BucketVersion] = [:]
     /// What happened.
@@ -84,6 +88,8 @@ final class SimWorld {
         var bucketRandom = root.split("buckets")
         // A run that shows a planted mistake stays the run that it was.
         plan.setsBuckets = bucketRandom.chance(1, in: 4) && options.plantedBug == nil
+        var listRandom = root.split("listings")
+        plan.lists = listRandom.chance(1, in: 4) && options.plantedBug == nil
         let keys = (0..<plan.keyCount).map { "k\($0)" }
         self.init(options: options, plan: plan, keys: keys, bucketRandom: bucketRandom)
     }
@@ -93,6 +99,7 @@ final class SimWorld {
         self.options = options
         let root = SeededRandom(seed: options.seed)
         self.bucketRandom = bucketRandom
+        self.listRandom = root.split("listings", index: 1)
         self.plan = plan
         self.links = LinkModel(nodeCount: plan.machineCount, rates: LinkRates(), random: root.split("links"))
         self.connections = Connections(nodeCount: plan.machineCount)
@@ -232,6 +239,7 @@ final class SimWorld {
             options.exchange.batchMax = 4
             options.trees.scanCountMax = 4
             options.trees.scrubPeriod = .seconds(60)
+            options.ringChange = self.plan.ringChange
             options.ringChange.removeMax = 3
             options.membership.formsCluster = !machine.isLate
             let node = try Node(

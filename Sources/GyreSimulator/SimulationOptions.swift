@@ -125,6 +125,8 @@ package struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
 package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable {
     /// A write was stored.
     case writeStored
+    /// A listing was read to its end.
+    case listedWhole
     /// A write missed its quorum after it had begun.
     case writeUnknown
     /// An operation was refused because too few replicas could be reached.

@@ -10,6 +10,8 @@ struct SimulationPlan: Sendable {
     var spareCount = 0
     /// The points of a change of the ring at which a node ends, once each.
     var armedSteps: [RingStep] = []
+    /// How long owners wait before they propose a change, and leave it to each other: no promise may hang on it.
+    var ringChange = RingChangeOptions()
     /// N.
     var replicas = 3
     /// R.
@@ -44,6 +46,8 @@ struct SimulationPlan: Sendable {
     var exchangeInterval = TimeSpan.seconds(10)
     /// Whether clients change properties of buckets now and then.
     var setsBuckets = false
+    /// Whether clients list the bucket now and then.
+    var lists = false
     /// How many dots a node leases at once: few, so that leases are renewed within a run.
     var leaseBlock: UInt64 = 64
 
@@ -97,6 +101,9 @@ struct SimulationPlan: Sendable {
         self.spareCount = 2 + Int(random.below(4))
         let steps = RingStep.allCases.shuffled(using: &random)
         self.armedSteps = Array(steps.prefix(random.chance(1, in: 4) ? steps.count : Int(random.below(7))))
+        guard random.chance(1, in: 4) else { return }
+        self.ringChange.settleDelay = .milliseconds(random.within(0...50))
+        self.ringChange.patience = .milliseconds(random.within(0...20))
     }
 
     /// Exchanges and hints mend within seconds what this mistake leaves, so it takes slow disks, few keys and many power cuts to see.
@@ -122,6 +129,6 @@ struct SimulationPlan: Sendable {
         return
             "nodes=\(self.nodeCount)\(self.spareCount > 0 ? "+\(self.spareCount)" : "") n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
-            + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
+            + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "") + (self.lists ? " lists" : "")
     }
 }

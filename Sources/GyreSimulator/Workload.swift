@@ -11,6 +11,7 @@ struct ClientOperation: Sendable {
         case delete
         case get
         case bucketSet
+        case list
     }
 
     /// The client; nil for the reads that the end of a run demands.
@@ -33,6 +34,8 @@ struct ClientOperation: Sendable {
     var before: [(write: UInt64, writes: Int)] = []
     /// What an acknowledged delete must have removed, by its context.
     var declared = BitSet()
+    /// The listing that this is a page of.
+    var listing: Listing?
 }
 
 /// What one client remembers.

@@ -23,7 +23,7 @@ struct ServeCommand: AsyncParsableCommand {
     )
 
     @Option(help: "What people call the node; unique in the cluster.") var name: String?
-    @Option(help: "The directory that belongs to this node alone.") var data: String?
+    @Option(help: "The directory that belongs to this node alone.", completion: .directory) var data: String?
     @Option(help: "HOST:PORT to listen on; port 0 takes a free one. Default 127.0.0.1:7400.") var listen: String?
     @Option(help: "HOST:PORT where others reach the node, when it is not the one it listens on.") var advertise: String?
     @Option(help: "HOST:PORT of a node of the cluster; repeatable, may be down, may be this one.") var seed: [String] =
@@ -36,7 +36,10 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "N, the replicas of a key; the same on every node. Default 3.") var replicas: Int?
     @Option(help: "R, the replicas that a read asks. Default 2.") var reads: Int?
     @Option(help: "W, the replicas that must have a write on disk. Default 2.") var writes: Int?
-    @Option(help: "When a write counts as on disk: always, interval or none. Default always.") var durability: String?
+    @Option(
+        help: "When a write counts as on disk: always, interval or none. Default always.",
+        completion: .list(["always", "interval", "none"]))
+    var durability: String?
     @Option(help: "How often each partition is compared with its other owners, or off. Default 10m.")
     var antiEntropy: String?
     @Option(help: "How long one pass of reading everything through takes. Default 24h.") var scrub: String?
@@ -44,18 +47,25 @@ struct ServeCommand: AsyncParsableCommand {
     var slow: String?
     @Option(help: "Bytes of hints kept for other nodes, at most; more are refused. Default 1073741824.")
     var hints: Int?
-    @Option(help: "Whether healthy nodes stand in for owners that cannot be reached: on or off. Default on.")
+    @Option(
+        help: "Whether healthy nodes stand in for owners that cannot be reached: on or off. Default on.",
+        completion: .list(["on", "off"]))
     var sloppy: String?
     @Option(help: "HOST:PORT of the HTTP interface with the status page; port 0 takes a free one. Off unless given.")
     var http: String?
     @Option(help: "HOST:PORT to serve Redis clients on; port 0 takes a free one. Default: not served.") var resp:
         String?
-    @Option(help: "A file for the spans of requests that bring a traceparent, as OTLP/JSON lines. Off unless given.")
+    @Option(
+        help: "A file for the spans of requests that bring a traceparent, as OTLP/JSON lines. Off unless given.",
+        completion: .file())
     var traceFile: String?
     @Option(help: "Bytes above which the trace file becomes FILE.1 and a new one begins. Default 67108864.")
     var traceFileMax: Int?
-    @Option(help: "trace, debug, info, notice, warning, error or critical. Default info.") var logLevel: String?
-    @Option(help: "A YAML file of settings.") var config: String?
+    @Option(
+        help: "trace, debug, info, notice, warning, error or critical. Default info.",
+        completion: .list(["trace", "debug", "info", "notice", "warning", "error", "critical"]))
+    var logLevel: String?
+    @Option(help: "A YAML file of settings.", completion: .file(extensions: ["yaml", "yml"])) var config: String?
     @Flag(help: "Join a cluster that is there, but own nothing before gyre join or gyre replace says so.") var hold =
         false
     @Flag(help: "Check the settings and exit.") var check = false

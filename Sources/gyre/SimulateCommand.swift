@@ -26,7 +26,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "all, none, or a list of network, crash, power, clock, disk, membership.")
     var faults = "all"
 
-    @Option(help: "Play one scenario from a text file instead of drawing runs from seeds.")
+    @Option(help: "Play one scenario from a text file instead of drawing runs from seeds.", completion: .file())
     var scenario: String?
 
     @Flag(help: "With --scenario: write what came out into the file.")

@@ -57,9 +57,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "How long to run before measuring, such as 5s.") var warmup: TimeText?
     @Flag(help: "Write every key once first; needed once before workloads that read.")
     var load = false
-    @Option(help: "Also write the JSON result to this file.")
+    @Option(help: "Also write the JSON result to this file.", completion: .file())
     var out: String?
-    @Option(help: "Print the ratios to the JSON result in this file.")
+    @Option(help: "Print the ratios to the JSON result in this file.", completion: .file())
     var compare: String?
 
     func run() async throws {
