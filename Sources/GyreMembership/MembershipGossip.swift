@@ -142,7 +142,7 @@ extension Membership {
         if old.map({ !$0.isKeptLike(new) }) ?? true {
             self.persistPending = true
         }
-        if Membership.ringShare(old) != Membership.ringShare(new) { self.noteRingChange() }
+        if Membership.ringPart(old) != Membership.ringPart(new) { self.noteRingChange() }
         if new.state == .removed {
             self.peers[index].link = nil
             self.peers[index].deadAt = .distantFuture
@@ -310,14 +310,18 @@ extension Membership {
     /// One more than `counter`, within its limit; only forgery gets there.
     static func raised(_ counter: UInt64) -> UInt64 { min(counter, MemberRecord.counterMax - 1) + 1 }
 
+    /// What the ring depends on. Whoever is banned or has replaced another matters even if it never owned anything that this node heard of.
     private struct RingPart: Equatable {
         let weight: Int
         let zone: String
         let replaces: NodeID?
+        let isBanned: Bool
     }
 
-    private static func ringShare(_ record: MemberRecord?) -> RingPart? {
-        guard let record, record.state.ownsRanges else { return nil }
-        return RingPart(weight: record.weight, zone: record.zone, replaces: record.replaces)
+    private static func ringPart(_ record: MemberRecord?) -> RingPart? {
+        guard let record else { return nil }
+        let isBanned = record.state == .removed
+        guard record.state.ownsRanges || isBanned || record.replaces != nil else { return nil }
+        return RingPart(weight: record.weight, zone: record.zone, replaces: record.replaces, isBanned: isBanned)
     }
 }

@@ -139,6 +139,14 @@ import Testing
         #expect(!membership.isAlive(NodeID(rawValue: 5)))
     }
 
+    @Test mutating func theRingChangesWithABanOfSomebodyNobodyHeardOf() {
+        var membership = self.make()
+        _ = self.feed(&membership, .ack(sequence: 0, gossip: []))
+        let banned = makeRecord(9, host: "10.0.0.9", state: .removed)
+        #expect(self.feed(&membership, .ping(sequence: 1, gossip: [banned])).contains(.ringChanged))
+        #expect(!self.feed(&membership, .ping(sequence: 2, gossip: [banned])).contains(.ringChanged))
+    }
+
     @Test mutating func ringVersionChangesExactlyWithNodeWeightZoneAndOwnership() {
         var membership = self.make()
         var record = makeRecord(9, host: "10.0.0.9", state: .joining)
