@@ -133,7 +133,7 @@ package enum MetricCatalogue {
         counter("handshakes_refused", "connections", "Handshakes refused or not completed in time."),
         counter("frames_rejected", "frames", "Frames that could not be read; each ended its connection."),
         counter("frames_unsendable", "frames", "Answers and messages too large to be sent."),
-        counter("received_bytes", "bytes", "Bytes read from connections that others opened."),
+        counter("received_bytes", "bytes", "Bytes read from native clients, Redis clients and peers."),
         counter("sent_bytes", "bytes", "Bytes written to them."),
         gauge("request_bytes", "bytes", "Bytes of values being put at the moment; limited to 256 MiB."),
     ]

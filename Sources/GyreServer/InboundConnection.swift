@@ -200,6 +200,7 @@ final class InboundConnection: ChannelInboundHandler {
     func flush() {
         self.isDirty = false
         guard let context = self.context else { return }
+        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
         if self.isClosing {
             let last = self.output
             self.output = ByteBuffer()
@@ -210,7 +211,6 @@ final class InboundConnection: ChannelInboundHandler {
             return
         }
         if self.output.readableBytes > 0 {
-            self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
             context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
             self.output.clear()
         }

@@ -55,6 +55,25 @@ struct RespConnectionTests {
         }
     }
 
+    @Test("is counted in bytes, both ways")
+    func isCounted() async throws {
+        try await TestServer.withResp { test in
+            let socket = try RespSocket(port: test.resp)
+            let value = [UInt8](repeating: 0x76, count: 100_000)
+            try socket.send(RespSocket.command([Array("SET".utf8), Array("k".utf8), value]))
+            #expect(try socket.receive() == .simple("OK"))
+            #expect(try socket.ask("GET", "k") == .bulk(ByteBuffer(bytes: value)))
+            // The figures are told once a second.
+            let board = try await test.server.statsBoard()
+            for _ in 0..<100 where board.samples.last?.sentBytes ?? 0 < 100_000 {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            let last = try #require(board.samples.last)
+            #expect((100_000..<110_000).contains(last.receivedBytes), "received \(last.receivedBytes)")
+            #expect((100_000..<110_000).contains(last.sentBytes), "sent \(last.sentBytes)")
+        }
+    }
+
     @Test("is told what is no protocol, and closed", arguments: ["*1\r\n$-5\r\n", "*x\r\n", "GET \"a\r\n"])
     func refusesNonsense(_ text: String) async throws {
         try await TestServer.withResp { test in

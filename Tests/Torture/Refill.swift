@@ -4,17 +4,20 @@ import GyreBase
 import GyreMembership
 import GyreMessages
 
-/// A node whose disk is lost comes back under a new identity in the place of the old one, and fills itself at once.
+/// A node whose disk is lost comes back under a new identity in the place of the old one, and fills itself at once; with `--repair 1`
+/// while `gyre repair --wait` looks on and helps.
 struct Refill {
     private static let victim = 2
     /// On two processors, keys a second.
     private static let bar = 50_000
     private let keys: Int
     private let cluster: TestCluster
+    private let isHelped: Bool
 
     init(_ words: Words, _ cluster: TestCluster) {
         self.keys = max(100, words.number("keys", or: 1_000_000))
         self.cluster = cluster
+        self.isHelped = words.number("repair", or: 0) == 1
     }
 
     func run() async throws {
@@ -32,6 +35,13 @@ struct Refill {
         let started = ContinuousClock.now
         let new = try self.cluster.identity(Self.victim)
         try demand(new != old, "a node that lost its disk kept the identity \(old)")
+        if self.isHelped {
+            let receipt = try await self.cluster.repair()
+            say("  gyre repair --wait: \(receipt.line), within \(milliseconds(.now - started)) ms")
+            try demand(
+                receipt.compared == 3_072 && receipt.failed == 0 && receipt.differing == receipt.repaired,
+                "the repair left something out: \(receipt.line)")
+        }
         let repaired = try await self.waitUntilFilled(instead: old)
         let seconds = max(1, milliseconds(.now - started))
         say("  filled: \(repaired) keys within \(seconds) ms: \(repaired * 1_000 / seconds) keys/s, bar \(Self.bar)")

@@ -87,7 +87,9 @@ final class RespConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !self.isClosing else { return }
         self.shell.readClock()
-        self.parser.append(self.unwrapInboundIn(data))
+        let bytes = self.unwrapInboundIn(data)
+        self.shell.counters.receivedBytes &+= UInt64(bytes.readableBytes)
+        self.parser.append(bytes)
         if !self.readsPaused { self.readCommands() }
     }
 
@@ -252,6 +254,7 @@ final class RespConnection: ChannelInboundHandler {
     func flush() {
         self.isDirty = false
         guard let context = self.context else { return }
+        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
         if self.isClosing, self.slots.isEmpty {
             let last = self.output
             self.output = ByteBuffer()
