@@ -49,7 +49,8 @@ extension SimWorld {
         for key in listing.due where !self.keysDeleted.contains(key) {
             guard listing.shown.contains(self.workload.names[key].key) else {
                 throw Violation(
-                    "INV 5", "a listing misses \(String(buffer: self.workload.names[key].key)), written before it began")
+                    "INV 5", "a listing misses \(String(buffer: self.workload.names[key].key)), written before it began"
+                )
             }
         }
         return true

@@ -129,6 +129,7 @@ struct SimulationPlan: Sendable {
         return
             "nodes=\(self.nodeCount)\(self.spareCount > 0 ? "+\(self.spareCount)" : "") n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
-            + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "") + (self.lists ? " lists" : "")
+            + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
+            + (self.lists ? " lists" : "")
     }
 }
