@@ -16,10 +16,13 @@ extension SimWorld {
     /// In runs that draw it, one operation in sixteen begins a listing.
     func drawListing(_ client: Int) -> ClientOperation? {
         guard self.plan.lists, self.listRandom.chance(1, in: 16) else { return nil }
-        let due = self.workload.names.indices.filter { key in
-            self.acknowledgedWrites(key).contains { $0.writes + self.plan.reads > self.plan.replicas }
-        }
+        let due = self.workload.names.indices.filter(self.isDue)
         return self.page(client, from: .start, Listing(due: due))
+    }
+
+    /// Whether every read meets some write of the key; no longer when a lost disk took along what was promised for it alone.
+    private func isDue(_ key: Int) -> Bool {
+        self.acknowledgedWrites(key).contains { $0.writes + self.plan.reads > self.plan.replicas }
     }
 
     private func page(_ client: Int, from position: ListPosition, _ listing: Listing) -> ClientOperation {
@@ -46,7 +49,7 @@ extension SimWorld {
             return false
         }
         self.mark(.listedWhole)
-        for key in listing.due where !self.keysDeleted.contains(key) {
+        for key in listing.due where self.isDue(key) && !self.keysDeleted.contains(key) {
             guard listing.shown.contains(self.workload.names[key].key) else {
                 throw Violation(
                     "INV 5", "a listing misses \(String(buffer: self.workload.names[key].key)), written before it began"
