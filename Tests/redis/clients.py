@@ -64,10 +64,10 @@ def lives():
     assert 0 < second.pttl("t") <= 300
     time.sleep(0.4)
     assert third.get("t") is None and third.ttl("t") == -2
-    assert first.setex("t", 100, "v") is True and second.ttl("t") == 100
+    assert first.setex("t", 100, "v") is True and 90 <= second.ttl("t") <= 100
     assert first.persist("t") in (1, True) and second.ttl("t") == -1
-    assert first.expire("t", 50) in (1, True) and second.ttl("t") == 50
-    assert first.set("t", "w", keepttl=True) is True and second.ttl("t") == 50
+    assert first.expire("t", 50) in (1, True) and 40 <= second.ttl("t") <= 50
+    assert first.set("t", "w", keepttl=True) is True and 40 <= second.ttl("t") <= 50
     assert first.expire("t", 0) in (1, True) and second.get("t") is None
 
 
