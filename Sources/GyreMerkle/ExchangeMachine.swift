@@ -7,6 +7,8 @@ package import GyreBase
 /// differs is reconciled. The caller does what a step says and tells the answer; an answer that nobody asked for, or
 /// that is not what it should be, ends the exchange. An input after the end is answered with `wait`.
 ///
+/// A side that holds nothing needs no comparison: if it may, it copies the partition from the peer (`CopyProgress`).
+///
 /// It ends whatever the peer says: every page but the last has a new name, and pages are counted. It holds one page
 /// of each side, up to 1,024 indexes of leaves, and which leaves are empty. Trees and stores may change while it runs: the worst that comes of
 /// it is an object settled for nothing, or left to the next exchange. Pure value; not shared between threads.
@@ -24,6 +26,10 @@ package struct ExchangeMachine: Sendable {
         case list(own: Listing?, peer: Listing?)
         /// Fetch `pull`, send `push`, do both with `reconcile`; then `onSettled`. At least one is not empty.
         case settle(pull: [ObjectName], push: [ObjectName], reconcile: [ObjectName])
+        /// Ask the peer for a page of objects with their records: `onCopy`.
+        case copy(Listing)
+        /// Merge what came with that page; then `onMerged`.
+        case merge
         /// The end: everything was compared.
         case done(ExchangeSummary)
         /// The end: something went wrong.
@@ -41,6 +47,7 @@ package struct ExchangeMachine: Sendable {
         case idle
         case root
         case leaves(mask: UInt32)
+        case copying(CopyProgress)
         case listing
         case settling
         case ended
@@ -80,6 +87,7 @@ package struct ExchangeMachine: Sendable {
     package let pageMax: Int
     private let shape: MerkleShape
     private let pagesMax: Int
+    private let mayCopy: Bool
     private var phase = Phase.idle
     private var summary = ExchangeSummary()
     /// The leaves that differ, ascending.
@@ -97,9 +105,11 @@ package struct ExchangeMachine: Sendable {
     private var own = Side()
     private var peer = Side()
 
-    /// An exchange about `partition`, with pages of `pageMax` entries and no more than `pagesMax` of them.
+    /// An exchange about `partition`, with pages of `pageMax` entries and no more than `pagesMax` of them; one that only counts, only
+    /// sends or looks at a part of the objects may not copy.
     package init(
-        shape: MerkleShape, partition: Int, pageMax: Int = Self.pageMaxDefault, pagesMax: Int = Self.pagesMaxDefault
+        shape: MerkleShape, partition: Int, mayCopy: Bool = false, pageMax: Int = Self.pageMaxDefault,
+        pagesMax: Int = Self.pagesMaxDefault
     ) {
         precondition((0..<shape.partitionCount).contains(partition), "partition \(partition)")
         precondition(pageMax >= 1, "pages of \(pageMax)")
@@ -108,6 +118,7 @@ package struct ExchangeMachine: Sendable {
         self.partition = partition
         self.pageMax = pageMax
         self.pagesMax = pagesMax
+        self.mayCopy = mayCopy
     }
 
     /// True once `done` or `failed` was returned.
@@ -141,6 +152,9 @@ package struct ExchangeMachine: Sendable {
             }
             // The trees can have become equal since the roots were compared.
             guard mask != 0 else { return self.finish() }
+            if self.mayCopy, own.root == 0 {
+                return self.copy(on: CopyProgress(tokens: self.shape.tokens(of: self.partition), mask: mask))
+            }
             self.phase = .leaves(mask: mask)
             return .askLeaves(mask: mask)
         }
@@ -195,8 +209,37 @@ package struct ExchangeMachine: Sendable {
         return self.nextPages()
     }
 
+    /// The peer answered `copy`; the names and digests of what it sent.
+    package mutating func onCopy(_ page: KeyPage) -> Step {
+        guard case .copying(var copy) = self.phase, copy.isAsked else { return self.refuse(.outOfPlace) }
+        if let fault = copy.take(page, entriesMax: self.pageMax) { return self.refuse(.peerPage(fault)) }
+        self.phase = .copying(copy)
+        return page.entries.isEmpty ? self.onMerged(changed: 0) : .merge
+    }
+
+    /// What came with a page is merged, and `changed` of the objects were not here as they are now.
+    package mutating func onMerged(changed: Int) -> Step {
+        guard case .copying(var copy) = self.phase, !copy.isAsked else { return self.refuse(.outOfPlace) }
+        copy.changed += changed
+        self.summary.keysDiffering = copy.changed
+        guard copy.isComplete else { return self.copy(on: copy) }
+        guard copy.changed == 0 else { return self.finish() }
+        // The roots differ and no object does: one of the trees is wrong, and the leaves say where.
+        self.phase = .leaves(mask: copy.mask)
+        return .askLeaves(mask: copy.mask)
+    }
+
     /// An answer will not come: the peer is gone, said no, or the store cannot read. Ends the exchange.
     package mutating func onFailure(_ failure: ExchangeFailure = .noAnswer) -> Step { self.refuse(failure) }
+
+    private mutating func copy(on progress: CopyProgress) -> Step {
+        guard self.pages < self.pagesMax else { return self.refuse(.tooManyPages(pagesMax: self.pagesMax)) }
+        self.pages += 1
+        var progress = progress
+        progress.isAsked = true
+        self.phase = .copying(progress)
+        return .copy(progress.listing)
+    }
 
     // MARK: - Listing and joining
 
@@ -302,7 +345,7 @@ package struct ExchangeMachine: Sendable {
 
     private mutating func finish() -> Step {
         guard !self.hasEnded else { return .wait }
-        self.summary.inSync = self.leaves.isEmpty
+        self.summary.inSync = self.leaves.isEmpty && self.summary.keysDiffering == 0
         return self.end(.done(self.summary))
     }
 

@@ -50,7 +50,9 @@ package struct MerkleShape: Hashable, Sendable {
     }
 
     /// The tokens of `leaves`, a run of at least one leaf of `partition`; both ends included.
-    package func tokens(of partition: Int, leaves: Range<Int>) -> ClosedRange<Token> {
+    package func tokens(
+        of partition: Int, leaves: Range<Int> = 0..<MerkleShape.leavesPerPartition
+    ) -> ClosedRange<Token> {
         precondition((0..<self.partitionCount).contains(partition), "partition \(partition) of \(self.partitionCount)")
         precondition(
             leaves.lowerBound >= 0 && leaves.upperBound <= Self.leavesPerPartition && !leaves.isEmpty,

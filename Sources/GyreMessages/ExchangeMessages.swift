@@ -49,6 +49,8 @@ package enum ExchangeQuestion: Hashable, Sendable {
     case merge([NamedRecord])
     /// Build this leaf anew: it differs although no object in it does. Not answered.
     case suspect(leaf: UInt16)
+    /// As `keys`, but with the records: whoever asks holds nothing there.
+    case objects(first: Token, last: Token, after: ObjectName?)
 }
 
 /// What the other owner answers.
@@ -71,6 +73,8 @@ package enum ExchangeAnswer: Hashable, Sendable {
     case mergedInPart(count: UInt32)
     /// A limit was reached; try later.
     case overloaded
+    /// A page of objects, and whether nothing in the range comes after it.
+    case objects([NamedRecord], isComplete: Bool)
 }
 
 /// What `gyre repair` wants.

@@ -56,8 +56,8 @@ struct ExchangeOperation {
     /// The inners whose leaves were asked for.
     var leavesAsked: UInt32 = 0
     var deadline: Instant
-    /// A listing that waits until clients are served well again or bytes may be sent again.
-    var held: (own: Listing?, peer: Listing?)?
+    /// A step that waits until clients are served well again or bytes may be sent again.
+    var held: ExchangeMachine.Step?
 
     /// See `handover`.
     var isHandover: Bool { self.handover != nil }
@@ -69,6 +69,8 @@ struct ExchangeOperation {
     var reconcile: Set<ObjectName> = []
     /// What was asked for by the question under way.
     var asked: [ObjectName] = []
+    /// While a page of a copy is merged: how many of its objects changed something here.
+    var copied: Int?
     /// Records read and not sent yet.
     var batch: [NamedRecord] = []
     /// Storage requests not answered yet.
@@ -98,7 +100,7 @@ extension ExchangeQuestion {
     var bytes: Int {
         switch self {
         case .root, .leaves, .suspect: 45
-        case .keys(_, _, let after): 55 + (after?.wireBytes ?? 0)
+        case .keys(_, _, let after), .objects(_, _, let after): 55 + (after?.wireBytes ?? 0)
         case .records(let names): names.reduce(40) { $0 + $1.wireBytes }
         case .merge(let records): records.reduce(40) { $0 + $1.name.wireBytes + $1.record.readableBytes + 3 }
         }
@@ -112,7 +114,8 @@ extension ExchangeAnswer {
         case .same, .notReady, .overloaded, .merged, .mergedInPart: 33
         case .inners(let words), .leaves(let words): 34 + 8 * words.count
         case .keys(let entries, _): entries.reduce(35) { $0 + $1.name.wireBytes + 8 }
-        case .records(let records): records.reduce(34) { $0 + $1.name.wireBytes + $1.record.readableBytes + 3 }
+        case .records(let records), .objects(let records, _):
+            records.reduce(34) { $0 + $1.name.wireBytes + $1.record.readableBytes + 3 }
         }
     }
 }

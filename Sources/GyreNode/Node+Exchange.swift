@@ -13,7 +13,9 @@ extension Node {
         into effects: inout [NodeEffect]
     ) -> Bool {
         guard let root = self.trees.forest.root(of: partition) else { return false }
-        let machine = ExchangeMachine(shape: self.trees.forest.shape, partition: partition)
+        // What only counts, only sends or looks at one bucket compares; everything else is welcome to all that the peer has.
+        let mayCopy = handover == nil && !(repair?.isDry ?? false) && repair?.bucket == nil
+        let machine = ExchangeMachine(shape: self.trees.forest.shape, partition: partition, mayCopy: mayCopy)
         let tag = self.exchanges.insert(
             ExchangeOperation(
                 peer: peer, partition: partition, repair: repair?.id, isDry: repair?.isDry ?? false,
@@ -33,13 +35,14 @@ extension Node {
         case .wait: break
         case .askRoot(let root): self.ask(index, .root(root), at: now, into: &effects)
         case .askLeaves(let mask): self.ask(index, .leaves(mask: mask), at: now, into: &effects)
-        case .list(let own, let peer):
+        case .list, .copy:
             if self.mustYield {
-                self.exchanges[index].held = (own, peer)
+                self.exchanges[index].held = step
                 self.exchanges[index].deadline = .distantFuture
             } else {
-                self.list(index, own, peer, at: now, into: &effects)
+                self.fetchPage(index, step, at: now, into: &effects)
             }
+        case .merge: break
         case .settle(let pull, let push, let reconcile):
             let bucket = self.exchanges[index].bucket
             func wanted(_ names: [ObjectName]) -> [ObjectName] {
@@ -89,11 +92,17 @@ extension Node {
         self.counters.exchangeBytes += UInt64(bytes)
     }
 
-    private mutating func list(
-        _ index: Int, _ own: Listing?, _ peer: Listing?, at now: Now, into effects: inout [NodeEffect]
+    private mutating func fetchPage(
+        _ index: Int, _ step: ExchangeMachine.Step, at now: Now, into effects: inout [NodeEffect]
     ) {
         self.exchanges[index].held = nil
         self.exchanges[index].deadline = now.instant.advanced(by: self.options.exchange.timeout)
+        if case .copy(let listing) = step {
+            let question = ExchangeQuestion.objects(
+                first: listing.tokens.lowerBound, last: listing.tokens.upperBound, after: listing.after)
+            return self.ask(index, question, at: now, into: &effects)
+        }
+        guard case .list(let own, let peer) = step else { return }
         if let own {
             let tag = self.replicas.insert(.exchangeList(self.exchanges.tag(index)))
             var range = ObjectRange(first: own.tokens.lowerBound, last: own.tokens.upperBound)
@@ -141,6 +150,8 @@ extension Node {
                 entries: entries.map { KeyEntry(name: $0.name, digest: $0.digest) }, complete: isComplete)
             let next = self.exchanges[index].machine.onPeerKeys(page)
             self.follow(index, next, at: now, into: &effects)
+        case .objects(let records, let isComplete):
+            self.onCopied(index, records, isComplete, at: now, into: &effects)
         case .records(let records): self.onRecords(index, records, at: now, into: &effects)
         case .merged(let count), .mergedInPart(let count):
             self.exchanges[index].keysRepaired += UInt64(count)
@@ -173,10 +184,14 @@ extension Node {
     ) {
         guard let index = self.exchanges.index(of: tag), case .listed(let page) = outcome else { return }
         let entries = self.soundEntries(of: page, at: now, into: &effects)
-        let next = self.exchanges[index].machine.onOwnKeys(
-            KeyPage(
-                entries: entries.map { KeyEntry(name: $0.name, digest: $0.digest) },
-                complete: page.isComplete || entries.isEmpty))
+        // A page of which nothing can be read leads no further; what is behind it is compared when it was healed.
+        let isStuck = entries.isEmpty && !page.isComplete
+        let next =
+            isStuck
+            ? self.exchanges[index].machine.onFailure()
+            : self.exchanges[index].machine.onOwnKeys(
+                KeyPage(
+                    entries: entries.map { KeyEntry(name: $0.name, digest: $0.digest) }, complete: page.isComplete))
         self.follow(index, next, at: now, into: &effects)
     }
 
@@ -219,8 +234,28 @@ extension Node {
             }
             return
         }
-        let next = self.exchanges[index].machine.onSettled()
+        let next: ExchangeMachine.Step
+        if let changed = self.exchanges[index].copied {
+            self.exchanges[index].copied = nil
+            next = self.exchanges[index].machine.onMerged(changed: changed)
+        } else {
+            next = self.exchanges[index].machine.onSettled()
+        }
         self.follow(index, next, at: now, into: &effects)
+    }
+
+    /// The peer has sent a page of a partition of which nothing was held here.
+    private mutating func onCopied(
+        _ index: Int, _ records: [NamedRecord], _ isComplete: Bool, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        let entries = records.map {
+            KeyEntry(name: $0.name, digest: RecordDigest(of: $0.record, name: $0.name).rawValue)
+        }
+        let next = self.exchanges[index].machine.onCopy(KeyPage(entries: entries, complete: isComplete))
+        guard case .merge = next else { return self.follow(index, next, at: now, into: &effects) }
+        if self.isForRing(index) { self.visit(.recordsFetched, into: &effects) }
+        self.exchanges[index].copied = 0
+        self.merge(index, records, at: now, into: &effects)
     }
 
     private mutating func onRecords(
@@ -236,6 +271,12 @@ extension Node {
         if self.isForRing(index) { self.visit(.recordsFetched, into: &effects) }
         // What did not fit is asked for again.
         self.exchanges[index].pull.insert(contentsOf: asked[records.count...], at: 0)
+        self.merge(index, records, at: now, into: &effects)
+    }
+
+    private mutating func merge(
+        _ index: Int, _ records: [NamedRecord], at now: Now, into effects: inout [NodeEffect]
+    ) {
         self.exchanges[index].deadline = now.instant.advanced(by: self.options.exchange.timeout)
         for entry in records where entry.record.readableBytes > 0 {
             self.exchanges[index].pending += 1
@@ -262,8 +303,15 @@ extension Node {
         if self.isForRing(index) { self.visit(.recordMerged, into: &effects) }
         if case .merged = outcome {} else { self.exchanges[index].hasLeftOut = true }
         if case .merged(let digest, _, let change) = outcome {
-            if change != nil { self.exchanges[index].keysRepaired += 1 }
-            if self.exchanges[index].reconcile.contains(name), digest != sent {
+            let copied = self.exchanges[index].copied
+            if change != nil {
+                self.exchanges[index].keysRepaired += 1
+                if let copied {
+                    self.exchanges[index].keysDiffering += 1
+                    self.exchanges[index].copied = copied + 1
+                }
+            }
+            if digest != sent, copied != nil || self.exchanges[index].reconcile.contains(name) {
                 self.exchanges[index].push.append(name)
             }
         }
@@ -337,7 +385,7 @@ extension Node {
         let concerned = self.found
         for index in concerned {
             if let held = self.exchanges[index].held {
-                if !self.mustYield { self.list(index, held.own, held.peer, at: now, into: &effects) }
+                if !self.mustYield { self.fetchPage(index, held, at: now, into: &effects) }
             } else {
                 let next = self.exchanges[index].machine.onFailure(.noAnswer)
                 self.follow(index, next, at: now, into: &effects)

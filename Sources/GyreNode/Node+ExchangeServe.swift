@@ -29,7 +29,7 @@ extension Node {
         case .suspect(let leaf):
             guard partition < forest.shape.partitionCount, leaf < MerkleShape.leavesPerPartition else { return }
             self.trees.suspect(LeafID(partition: partition, leaf: Int(leaf)))
-        case .keys, .records, .merge:
+        case .keys, .records, .merge, .objects:
             guard self.inFlight < self.options.inFlightMax, self.served.count < self.options.exchange.servedMax else {
                 self.counters.overloaded += 1
                 return answer(.overloaded, &effects)
@@ -43,11 +43,16 @@ extension Node {
         into effects: inout [NodeEffect]
     ) {
         switch question {
-        case .keys(let first, let last, let after):
-            let work = self.replicas.insert(.servedList(from: node, tag: tag, step: step))
+        case .keys(let first, let last, let after), .objects(let first, let last, let after):
             var range = ObjectRange(first: first, last: last)
             range.after = after
             range.countMax = ExchangeMachine.pageMaxDefault
+            if case .objects = question {
+                range.shape = .records
+                range.bytesMax = self.options.exchange.batchBytesMax
+            }
+            let work = self.replicas.insert(
+                .servedList(from: node, tag: tag, step: step, isWhole: range.shape == .records))
             effects.append(.store(.list(StorageTag(rawValue: work), range)))
         case .records(let names):
             guard !names.isEmpty else { return }
@@ -73,12 +78,22 @@ extension Node {
 
     /// The disk has listed a page for another node.
     mutating func onServedList(
-        from node: NodeID, _ tag: UInt64, _ step: UInt32, _ outcome: StorageOutcome, at now: Now,
+        from node: NodeID, _ tag: UInt64, _ step: UInt32, isWhole: Bool, _ outcome: StorageOutcome, at now: Now,
         into effects: inout [NodeEffect]
     ) {
         guard case .listed(let page) = outcome else { return }
         let entries = self.soundEntries(of: page, at: now, into: &effects)
-        let answer = ExchangeAnswer.keys(entries, isComplete: page.isComplete || entries.isEmpty)
+        let answer: ExchangeAnswer
+        if entries.isEmpty, !page.isComplete {
+            // Nothing of it can be read, and it leads no further: the exchange is tried again when it was healed.
+            answer = .overloaded
+        } else if isWhole {
+            let sound = page.entries.filter { $0.digest != nil }
+            answer = .objects(
+                sound.map { NamedRecord(name: $0.name, record: $0.record) }, isComplete: page.isComplete)
+        } else {
+            answer = .keys(entries, isComplete: page.isComplete)
+        }
         effects.append(.send(node, .exchanged(tag: tag, step: step, answer)))
     }
 
@@ -148,6 +163,7 @@ extension ExchangeQuestion {
         case .root: .rootAsked
         case .keys: .keysAsked
         case .records: .recordsAsked
+        case .objects: .objectsAsked
         case .leaves, .merge, .suspect: nil
         }
     }

@@ -95,8 +95,8 @@ extension Node {
         case .exchangeRead(let tag, let name): self.onExchangeRead(tag, name, outcome, at: now, into: &effects)
         case .exchangeMerge(let tag, let name, let sent):
             self.onExchangeMerge(tag, name, sent: sent, outcome, at: now, into: &effects)
-        case .servedList(let node, let tag, let step):
-            self.onServedList(from: node, tag, step, outcome, at: now, into: &effects)
+        case .servedList(let node, let tag, let step, let isWhole):
+            self.onServedList(from: node, tag, step, isWhole: isWhole, outcome, at: now, into: &effects)
         case .servedRead(let served, let place):
             self.onServedRead(served, place: place, outcome, at: now, into: &effects)
         case .servedMerge(let served, let name): self.onServedMerge(served, name, outcome, at: now, into: &effects)

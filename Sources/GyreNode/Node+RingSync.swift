@@ -171,8 +171,7 @@ extension Node {
     }
 
     private mutating func listForRemoval(_ partition: Int, into effects: inout [NodeEffect]) {
-        let shape = self.trees.forest.shape
-        let tokens = shape.tokens(of: partition, leaves: 0..<MerkleShape.leavesPerPartition)
+        let tokens = self.trees.forest.shape.tokens(of: partition)
         var range = ObjectRange(first: tokens.lowerBound, last: tokens.upperBound)
         range.countMax = self.options.ringChange.removeMax
         // In its place among the writes, so that whatever it shows was told of before it.

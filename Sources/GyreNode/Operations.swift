@@ -119,7 +119,7 @@ enum ReplicaOperation {
     case exchangeRead(UInt64, ObjectName)
     case exchangeMerge(UInt64, ObjectName, sent: RecordDigest)
     /// For the exchange of another node: a listing, and parts of a `ServedExchange`.
-    case servedList(from: NodeID, tag: UInt64, step: UInt32)
+    case servedList(from: NodeID, tag: UInt64, step: UInt32, isWhole: Bool)
     case servedRead(UInt64, place: Int)
     case servedMerge(UInt64, ObjectName)
     /// Part of an `InspectOperation`; the object, or the hint for a target.

@@ -15,8 +15,8 @@ package enum RingStep: String, Hashable, Sendable, CaseIterable {
     case foreignRequestRefused, requestSentElsewhere
 
     // Whoever gains something fetches it.
-    case syncPlanned, syncPlannedEmpty, comparisonBegun, comparisonPostponed, rootAsked, keysAsked, recordsAsked
-    case recordsFetched, recordMerged, comparisonDone, comparisonFailed, partitionSynced
+    case syncPlanned, syncPlannedEmpty, comparisonBegun, comparisonPostponed, rootAsked, keysAsked
+    case recordsAsked, objectsAsked, recordsFetched, recordMerged, comparisonDone, comparisonFailed, partitionSynced
     case syncedMarking, syncedKept, everybodySynced
 
     // Reads move, then writes.

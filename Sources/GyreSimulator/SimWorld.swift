@@ -424,6 +424,7 @@ final class SimWorld {
         switch question {
         case .records: self.mark(.exchangeFetched)
         case .merge: self.mark(.exchangeSent)
+        case .objects: self.mark(.exchangeCopied)
         case .root, .leaves, .keys, .suspect: break
         }
     }

@@ -175,6 +175,8 @@ package enum CoverageMark: String, Hashable, Sendable, CaseIterable, Comparable 
     case hintsFull
     /// An exchange fetched records that were missing or different.
     case exchangeFetched
+    /// An exchange copied a partition of which its node held nothing.
+    case exchangeCopied
     /// An exchange sent records that were missing or different.
     case exchangeSent
     /// A node that owns nothing of the key coordinated a write.

@@ -11,6 +11,7 @@ extension ExchangeQuestion {
         static let records: UInt8 = 4
         static let merge: UInt8 = 5
         static let suspect: UInt8 = 6
+        static let objects: UInt8 = 7
     }
 
     /// Appends the kind, then what belongs to it.
@@ -24,10 +25,7 @@ extension ExchangeQuestion {
             buffer.writeInteger(mask)
         case .keys(let first, let last, let after):
             buffer.writeInteger(Kind.keys)
-            buffer.writeInteger(first.rawValue)
-            buffer.writeInteger(last.rawValue)
-            buffer.writeFlag(after != nil)
-            after?.encode(into: &buffer)
+            buffer.writeRange(first, last, after)
         case .records(let names):
             buffer.writeInteger(Kind.records)
             try buffer.writeCount(names.count, countMax: Self.objectsMax)
@@ -38,6 +36,9 @@ extension ExchangeQuestion {
         case .suspect(let leaf):
             buffer.writeInteger(Kind.suspect)
             buffer.writeInteger(leaf)
+        case .objects(let first, let last, let after):
+            buffer.writeInteger(Kind.objects)
+            buffer.writeRange(first, last, after)
         }
     }
 
@@ -47,9 +48,7 @@ extension ExchangeQuestion {
         case Kind.root: self = .root(try buffer.readFixed(as: UInt64.self))
         case Kind.leaves: self = .leaves(mask: try buffer.readFixed(as: UInt32.self))
         case Kind.keys:
-            let first = Token(rawValue: try buffer.readFixed(as: UInt64.self))
-            let last = Token(rawValue: try buffer.readFixed(as: UInt64.self))
-            let after = try buffer.readFlag() ? try ObjectName(decoding: &buffer) : nil
+            let (first, last, after) = try buffer.readRange()
             self = .keys(first: first, last: last, after: after)
         case Kind.records:
             let count = try buffer.readCount(countMax: Self.objectsMax, elementBytesMin: 4)
@@ -59,6 +58,9 @@ extension ExchangeQuestion {
             self = .records(names)
         case Kind.merge: self = .merge(try buffer.readRecords())
         case Kind.suspect: self = .suspect(leaf: try buffer.readFixed(as: UInt16.self))
+        case Kind.objects:
+            let (first, last, after) = try buffer.readRange()
+            self = .objects(first: first, last: last, after: after)
         default: throw .invalid(field: "exchange question")
         }
     }
@@ -76,6 +78,7 @@ extension ExchangeAnswer {
         static let merged: UInt8 = 7
         static let overloaded: UInt8 = 8
         static let mergedInPart: UInt8 = 9
+        static let objects: UInt8 = 10
     }
 
     /// The most words in one answer: all leaves of a partition.
@@ -110,6 +113,10 @@ extension ExchangeAnswer {
             buffer.writeInteger(Kind.mergedInPart)
             buffer.writeInteger(count)
         case .overloaded: buffer.writeInteger(Kind.overloaded)
+        case .objects(let records, let isComplete):
+            buffer.writeInteger(Kind.objects)
+            buffer.writeFlag(isComplete)
+            try buffer.writeRecords(records)
         }
     }
 
@@ -134,6 +141,9 @@ extension ExchangeAnswer {
         case Kind.merged: self = .merged(count: try buffer.readFixed(as: UInt32.self))
         case Kind.mergedInPart: self = .mergedInPart(count: try buffer.readFixed(as: UInt32.self))
         case Kind.overloaded: self = .overloaded
+        case Kind.objects:
+            let isComplete = try buffer.readFlag()
+            self = .objects(try buffer.readRecords(), isComplete: isComplete)
         default: throw .invalid(field: "exchange answer")
         }
     }
@@ -304,6 +314,19 @@ extension ByteBuffer {
         words.reserveCapacity(count)
         for _ in 0..<count { words.append(try self.readFixed(as: UInt64.self)) }
         return words
+    }
+
+    fileprivate mutating func writeRange(_ first: Token, _ last: Token, _ after: ObjectName?) {
+        self.writeInteger(first.rawValue)
+        self.writeInteger(last.rawValue)
+        self.writeFlag(after != nil)
+        after?.encode(into: &self)
+    }
+
+    fileprivate mutating func readRange() throws(DecodeError) -> (first: Token, last: Token, after: ObjectName?) {
+        let first = Token(rawValue: try self.readFixed(as: UInt64.self))
+        let last = Token(rawValue: try self.readFixed(as: UInt64.self))
+        return (first, last, try self.readFlag() ? try ObjectName(decoding: &self) : nil)
     }
 
     fileprivate mutating func writeRecords(_ records: [NamedRecord]) throws(DecodeError) {

@@ -147,6 +147,8 @@ import Testing
             ("own keys", { $0.onOwnKeys(page) }),
             ("peer keys", { $0.onPeerKeys(page) }),
             ("settled", { $0.onSettled() }),
+            ("copy", { $0.onCopy(page) }),
+            ("merged", { $0.onMerged(changed: 1) }),
         ]
         var rooted = ExchangeMachine(shape: try Sample.shape(), partition: 0)
         _ = rooted.start(root: 1)
@@ -156,7 +158,13 @@ import Testing
         var settling = listing
         _ = settling.onOwnKeys(page)
         _ = settling.onPeerKeys(KeyPage(entries: self.entries(0..<1), complete: true))
+        var copying = ExchangeMachine(shape: try Sample.shape(), partition: 0, mayCopy: true)
+        _ = copying.start(root: 0)
+        _ = copying.onRoot(.inners(self.words(0)), own: self.empty)
+        var merging = copying
+        _ = merging.onCopy(KeyPage(entries: self.entries(0..<1), complete: true))
         let phases: [(ExchangeMachine, Set<String>)] = [
+            (copying, ["copy"]), (merging, ["merged"]),
             (ExchangeMachine(shape: try Sample.shape(), partition: 0), ["start"]), (rooted, ["root"]),
             (masked, ["leaves"]), (listing, ["own keys", "peer keys"]), (settling, ["settled"]),
         ]
@@ -172,7 +180,8 @@ import Testing
     @Test(arguments: UInt64(0)..<500)
     func nonsenseEndsItWithinBoundedSteps(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
-        var machine = ExchangeMachine(shape: try Sample.shape(), partition: 0, pageMax: 3, pagesMax: 50)
+        var machine = ExchangeMachine(
+            shape: try Sample.shape(), partition: 0, mayCopy: seed.isMultiple(of: 2), pageMax: 3, pagesMax: 50)
         var step = machine.start(root: 1)
         var steps = 0
         while !machine.hasEnded, steps < 2_000 {
@@ -191,6 +200,8 @@ import Testing
                 if own != nil { step = machine.onOwnKeys(self.noisePage(&random)) }
                 if peer != nil { step = machine.onPeerKeys(self.noisePage(&random)) }
             case (_, .settle): step = machine.onSettled()
+            case (_, .copy): step = machine.onCopy(self.noisePage(&random))
+            case (_, .merge): step = machine.onMerged(changed: Int(random.below(2)))
             case (_, .wait), (_, .done), (_, .failed): step = machine.onFailure()
             }
         }

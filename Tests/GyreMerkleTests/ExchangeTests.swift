@@ -14,6 +14,9 @@ struct ExchangeRun {
     var between: (inout ExchangeRun) -> Void = { _ in }
     /// If objects are really settled; a dry run leaves them.
     var settles = true
+    /// If a side without anything copies.
+    var mayCopy = false
+    private(set) var copied: [ObjectName] = []
     private(set) var messages = 0
     private(set) var bytes = 0
     /// Bytes of what is carried home, objects of 100 bytes each besides their names.
@@ -30,7 +33,9 @@ struct ExchangeRun {
 
     /// Runs to the end; nil if that does not come.
     mutating func run(_ partition: Int, pageMax: Int = ExchangeMachine.pageMaxDefault) -> ExchangeMachine.Step? {
-        var machine = ExchangeMachine(shape: self.here.forest.shape, partition: partition, pageMax: pageMax)
+        var machine = ExchangeMachine(
+            shape: self.here.forest.shape, partition: partition, mayCopy: self.mayCopy, pageMax: pageMax)
+        var page = KeyPage(entries: [], complete: true)
         guard let root = self.here.forest.root(of: partition) else { return nil }
         var step = machine.start(root: root)
         for _ in 0..<100_000 {
@@ -53,9 +58,22 @@ struct ExchangeRun {
             case .settle(let pull, let push, let reconcile):
                 self.settle(pull, push, reconcile)
                 step = machine.onSettled()
+            case .copy(let listing):
+                page = self.there.page(listing, entriesMax: pageMax)
+                self.exchanged(16, page.entries.reduce(1) { $0 + Self.bytes(of: $1.name) })
+                step = machine.onCopy(page)
+            case .merge:
+                step = machine.onMerged(changed: self.merge(page))
             }
         }
         return nil
+    }
+
+    private mutating func merge(_ page: KeyPage) -> Int {
+        self.copied += page.entries.map(\.name)
+        let new = page.entries.filter { self.here.objects[$0.name] == nil }
+        for entry in new { self.here.write(entry.name, entry.digest) }
+        return new.count
     }
 
     private mutating func list(

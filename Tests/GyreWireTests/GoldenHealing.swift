@@ -56,6 +56,9 @@ extension Golden {
             ("answer-keys", answer(.keys([NamedDigest(name: name, digest: 12)], isComplete: true))),
             ("answer-records", answer(.records(records))), ("answer-merged", answer(.merged(count: 1))),
             ("answer-overloaded", answer(.overloaded)),
+            ("ask-objects", ask(.objects(first: first, last: last, after: nil))),
+            ("ask-objects-after", ask(.objects(first: first, last: last, after: name))),
+            ("answer-objects", answer(.objects(records, isComplete: true))),
         ]
     }
 

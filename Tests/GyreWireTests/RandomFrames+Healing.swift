@@ -79,6 +79,8 @@ extension RandomFrames {
                 first: first, last: Token(rawValue: self.number()), after: self.coin() ? self.name() : nil),
             .records((0..<self.below(5)).map { _ in self.name() }), .merge(self.records()),
             .suspect(leaf: UInt16(truncatingIfNeeded: self.number())),
+            .objects(
+                first: first, last: Token(rawValue: self.number()), after: self.coin() ? self.name() : nil),
         ])
     }
 
@@ -88,7 +90,7 @@ extension RandomFrames {
             .same, .inners((0..<32).map { _ in self.number() }), .notReady,
             .leaves((0..<self.below(65)).map { _ in self.number() }), .keys(entries, isComplete: self.coin()),
             .records(self.records()), .merged(count: self.word32()), .mergedInPart(count: self.word32()),
-            .overloaded,
+            .overloaded, .objects(self.records(), isComplete: self.coin()),
         ])
     }
 
