@@ -14,8 +14,17 @@ struct Refill {
     /// The repair under which the comparisons run; no client draws it.
     static let repairID: UInt64 = 0
 
+    /// What a plan holds for; another one is made when it changes.
+    struct Ground: Equatable {
+        let ring: UInt64
+        let banned: [NodeID]
+    }
+
+    var ground: Ground
     /// By partition: the owners it was not compared with yet; nil once it is as good as theirs.
-    var waiting: [Int: [NodeID]]
+    var waiting: [Int: [NodeID]] = [:]
+    /// By partition: the owners it was compared with.
+    var compared: [Int: [NodeID]] = [:]
 }
 
 extension Node {
@@ -26,26 +35,44 @@ extension Node {
         return refill.waiting[self.trees.forest.shape.partition(of: token)] != nil
     }
 
-    /// Begins to refill, once the ring is known.
-    mutating func beginRefill(at now: Now, into effects: inout [NodeEffect]) {
-        guard self.mustRefill, self.refill == nil, self.ring.members.contains(where: { $0.node == self.me }) else {
-            return
-        }
-        var refill = Refill(waiting: [:])
-        var part = RepairPart(
-            request: RepairRequest(id: Refill.repairID), coordinator: self.me, pairs: [], patientUntil: .distantFuture)
+    /// Begins to refill once the ring is known, and plans anew when a newer ring is heard of or somebody is banned: whom the
+    /// plan counts on may be gone for good, and has handed over what it held or lost it.
+    mutating func continueRefill(at now: Now, into effects: inout [NodeEffect]) {
+        guard self.mustRefill, self.ring.members.contains(where: { $0.node == self.me }) else { return }
+        let ground = Refill.Ground(ring: self.ring.hash, banned: self.ringKeeper.banned)
+        guard self.refill?.ground != ground else { return }
+        var refill = Refill(ground: ground, compared: self.refill?.compared ?? [:])
         for partition in 0..<self.options.partitionCount {
             let owners = self.ring.owners(of: PartitionID(index: partition))
             guard owners.contains(self.me) else { continue }
-            let others = owners.filter { $0 != self.me }
-            guard !others.isEmpty else { continue }
-            refill.waiting[partition] = others
+            // Who is out of the ring now may still hold what it has not handed over yet.
+            let before = self.refill?.waiting[partition] ?? []
+            let compared = refill.compared[partition] ?? []
+            let others = (owners + before.filter { !owners.contains($0) }).filter {
+                $0 != self.me && !compared.contains($0) && !self.ringKeeper.isBanned($0)
+            }
+            if !others.isEmpty { refill.waiting[partition] = others }
         }
-        part.pairs = self.roundsOfPairs(refill.waiting, ownersMost: self.ring.ownersPerPartition)
-        part.counts.planned = UInt64(part.pairs.count)
         self.refill = refill
-        self.repairParts.append(part)
+        self.planRefill(refill.waiting)
         self.endRefillIfComplete(at: now, into: &effects)
+    }
+
+    private mutating func planRefill(_ waiting: [Int: [NodeID]]) {
+        let index: Int
+        if let known = self.repairParts.firstIndex(where: { $0.request.id == Refill.repairID }) {
+            index = known
+        } else {
+            let request = RepairRequest(id: Refill.repairID)
+            index = self.repairParts.count
+            self.repairParts.append(
+                RepairPart(request: request, coordinator: self.me, pairs: [], patientUntil: .distantFuture))
+        }
+        let ownersMost = waiting.values.map(\.count).max() ?? 0
+        self.repairParts[index].pairs = self.roundsOfPairs(waiting, ownersMost: ownersMost)
+        let counts = self.repairParts[index].counts
+        self.repairParts[index].counts.planned =
+            counts.compared + counts.failed + UInt64(self.repairParts[index].pairs.count)
     }
 
     /// The comparisons of a refill or of a change of the ring, last first: each partition with one other owner, and only then with the next, which by
@@ -61,10 +88,16 @@ extension Node {
         return pairs
     }
 
+    /// Whether nobody waits any more for a comparison of a refill: it was done under the plan before, or its peer is gone.
+    func isRefillPairStale(_ pair: (partition: Int, peer: NodeID)) -> Bool {
+        !(self.refill?.waiting[pair.partition]?.contains(pair.peer) ?? false)
+    }
+
     /// A partition was compared with one of its owners.
     mutating func noteRefilled(
         _ partition: Int, from peer: NodeID, at now: Now, into effects: inout [NodeEffect]
     ) {
+        self.refill?.compared[partition, default: []].append(peer)
         guard var others = self.refill?.waiting[partition] else { return }
         others.removeAll { $0 == peer }
         self.refill?.waiting[partition] = others.isEmpty ? nil : others

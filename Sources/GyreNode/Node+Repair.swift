@@ -209,7 +209,9 @@ extension Node {
         {
             let request = self.repairParts[index].request
             let isForRing = request.id != Refill.repairID && RepairPart.isReserved(request.id)
-            if !self.isReachable(pair.peer) || (isForRing && self.isPeerRefilling(pair.peer)) {
+            if request.id == Refill.repairID, self.isRefillPairStale(pair) {
+                self.repairParts[index].counts.planned -= 1
+            } else if !self.isReachable(pair.peer) || (isForRing && self.isPeerRefilling(pair.peer)) {
                 if isForRing { self.visit(.comparisonPostponed, into: &effects) }
                 if RepairPart.isReserved(request.id) || now.instant < self.repairParts[index].absenceUntil {
                     return self.postpone(index, pair, at: now)

@@ -280,7 +280,7 @@ package struct Node: ~Copyable {
             by: TimeSpan(nanoseconds: self.options.tickInterval.nanoseconds / 2))
         self.continueScan(at: now, into: &effects)
         self.continueRounds(at: now, random: &random, into: &effects)
-        self.beginRefill(at: now, into: &effects)
+        self.continueRefill(at: now, into: &effects)
         self.continueRepairs(at: now, into: &effects)
         self.gossipBuckets(at: now, random: &random, into: &effects)
         self.continueRing(at: now, random: &random, into: &effects)
