@@ -1,6 +1,6 @@
 import GyreBase
 
-/// How far a partition of which nothing is held has been copied from another owner, page by page in storage order.
+/// How far a partition of which next to nothing is held has been copied from another owner, page by page in storage order.
 ///
 /// What is written here meanwhile does no harm, since pages are merged; what the peer gets behind the last page is left to the next
 /// exchange, and so is what only this side has. Pure value; not shared between threads.

@@ -7,7 +7,7 @@ package import GyreBase
 /// differs is reconciled. The caller does what a step says and tells the answer; an answer that nobody asked for, or
 /// that is not what it should be, ends the exchange. An input after the end is answered with `wait`.
 ///
-/// A side that holds nothing needs no comparison: if it may, it copies the partition from the peer (`CopyProgress`).
+/// A side that holds next to nothing needs no comparison: if it may, it copies the partition from the peer (`CopyProgress`).
 ///
 /// It ends whatever the peer says: every page but the last has a new name, and pages are counted. It holds one page
 /// of each side, up to 1,024 indexes of leaves, and which leaves are empty. Trees and stores may change while it runs: the worst that comes of
@@ -87,7 +87,7 @@ package struct ExchangeMachine: Sendable {
     package let pageMax: Int
     private let shape: MerkleShape
     private let pagesMax: Int
-    private let mayCopy: Bool
+    private let copyLeavesMax: Int?
     private var phase = Phase.idle
     private var summary = ExchangeSummary()
     /// The leaves that differ, ascending.
@@ -105,10 +105,10 @@ package struct ExchangeMachine: Sendable {
     private var own = Side()
     private var peer = Side()
 
-    /// An exchange about `partition`, with pages of `pageMax` entries and no more than `pagesMax` of them; one that only counts, only
-    /// sends or looks at a part of the objects may not copy.
+    /// An exchange about `partition`, with pages of `pageMax` entries and no more than `pagesMax` of them. It copies when at most
+    /// `copyLeavesMax` leaves have something here; nil for one that only counts, only sends or looks at a part of the objects.
     package init(
-        shape: MerkleShape, partition: Int, mayCopy: Bool = false, pageMax: Int = Self.pageMaxDefault,
+        shape: MerkleShape, partition: Int, copyLeavesMax: Int? = nil, pageMax: Int = Self.pageMaxDefault,
         pagesMax: Int = Self.pagesMaxDefault
     ) {
         precondition((0..<shape.partitionCount).contains(partition), "partition \(partition)")
@@ -118,7 +118,7 @@ package struct ExchangeMachine: Sendable {
         self.partition = partition
         self.pageMax = pageMax
         self.pagesMax = pagesMax
-        self.mayCopy = mayCopy
+        self.copyLeavesMax = copyLeavesMax
     }
 
     /// True once `done` or `failed` was returned.
@@ -152,7 +152,7 @@ package struct ExchangeMachine: Sendable {
             }
             // The trees can have become equal since the roots were compared.
             guard mask != 0 else { return self.finish() }
-            if self.mayCopy, own.root == 0 {
+            if let most = self.copyLeavesMax, own.filledLeafCount <= most {
                 return self.copy(on: CopyProgress(tokens: self.shape.tokens(of: self.partition), mask: mask))
             }
             self.phase = .leaves(mask: mask)

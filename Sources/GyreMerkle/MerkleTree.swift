@@ -39,6 +39,9 @@ package struct MerkleTree: Equatable, Sendable {
     /// All 1,024 leaves.
     package var leaves: [UInt64] { Array(self.words[Self.leavesStart...]) }
 
+    /// How many leaves have something in them, as far as sums tell.
+    package var filledLeafCount: Int { self.root == 0 ? 0 : self.words[Self.leavesStart...].count { $0 != 0 } }
+
     /// The 32 leaves under `inner` (0 to 31).
     package func leaves(under inner: Int) -> [UInt64] {
         precondition((0..<MerkleShape.fanOut).contains(inner), "inner \(inner)")

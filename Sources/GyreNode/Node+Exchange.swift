@@ -14,8 +14,12 @@ extension Node {
     ) -> Bool {
         guard let root = self.trees.forest.root(of: partition) else { return false }
         // What only counts, only sends or looks at one bucket compares; everything else is welcome to all that the peer has.
-        let mayCopy = handover == nil && !(repair?.isDry ?? false) && repair?.bucket == nil
-        let machine = ExchangeMachine(shape: self.trees.forest.shape, partition: partition, mayCopy: mayCopy)
+        var copyLeavesMax: Int?
+        if handover == nil, !(repair?.isDry ?? false), repair?.bucket == nil {
+            copyLeavesMax = self.isFirstFetch(partition, repair) ? Self.firstFetchLeavesMax : 0
+        }
+        let machine = ExchangeMachine(
+            shape: self.trees.forest.shape, partition: partition, copyLeavesMax: copyLeavesMax)
         let tag = self.exchanges.insert(
             ExchangeOperation(
                 peer: peer, partition: partition, repair: repair?.id, isDry: repair?.isDry ?? false,
@@ -78,6 +82,17 @@ extension Node {
                 .exchange(
                     tag: self.exchanges.tag(index), step: self.exchanges[index].step,
                     partition: UInt32(self.exchanges[index].partition), question)))
+    }
+
+    /// A partition that was lost or gained, and was compared with nobody yet, holds what clients wrote since. Where that, or what
+    /// came before a crash, fills a quarter of the leaves, comparing costs less than copying.
+    private static let firstFetchLeavesMax = MerkleShape.leavesPerPartition / 4
+
+    private func isFirstFetch(_ partition: Int, _ repair: RepairRequest?) -> Bool {
+        guard let repair else { return false }
+        if repair.id == Refill.repairID { return self.refill?.compared[partition] == nil }
+        guard let sync = self.ringKeeper.sync, sync.id == repair.id else { return false }
+        return !sync.begun.contains(partition)
     }
 
     /// Whether an exchange fetches what a change of the ring gives this node.

@@ -63,6 +63,7 @@ extension Node {
             var sources = sync.waiting[operation.partition]
         else { return }
         sources.removeAll { $0 == operation.peer }
+        self.ringKeeper.sync?.begun.insert(operation.partition)
         self.ringKeeper.sync?.waiting[operation.partition] = sources.isEmpty ? nil : sources
         self.ringKeeper.sync?.bytes += operation.bytes
         self.ringKeeper.sync?.keys += operation.keysRepaired

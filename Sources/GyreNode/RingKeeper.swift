@@ -58,6 +58,8 @@ struct RingSync {
     let id: UInt64
     /// By partition: the owners it was not compared with yet; nil once it is whole.
     var waiting: [Int: [NodeID]]
+    /// Partitions that were compared with one owner at least.
+    var begun: Set<Int> = []
     /// Partitions gained.
     var gained = 0
     /// Comparisons that there are in all.

@@ -19,7 +19,7 @@ import Testing
 
     private func run(_ here: TreeStore, _ there: TreeStore) -> ExchangeRun {
         var run = ExchangeRun(here, there)
-        run.mayCopy = true
+        run.copyLeavesMax = 0
         return run
     }
 
@@ -55,6 +55,23 @@ import Testing
         var pushed = self.run(try self.full(), TreeStore(try Sample.shape()))
         #expect(try self.summary(&pushed).keysDiffering == 700)
         #expect(pushed.copied.isEmpty && pushed.push.count == 700)
+    }
+
+    @Test(arguments: [9, 10, 11])
+    func alsoWhereAFewLeavesHaveSomething(leavesMax: Int) throws {
+        let shape = try Sample.shape()
+        var here = TreeStore(shape)
+        var filled: Set<Int> = []
+        for name in Self.names where filled.count < 10 {
+            here.write(name, 4)
+            filled.insert(shape.leaf(of: name.token))
+        }
+        let held = here.objects.count
+        var run = ExchangeRun(here, try self.full())
+        run.copyLeavesMax = leavesMax
+        #expect(try self.summary(&run).keysDiffering == 700 - held)
+        #expect(run.copied.count == (leavesMax >= 10 ? 700 : 0))
+        #expect(run.here.objects == run.there.objects)
     }
 
     @Test func whatIsWrittenMeanwhileStays() throws {
@@ -113,7 +130,7 @@ import Testing
     private func copying(pageMax: Int, pagesMax: Int = 10) throws -> ExchangeMachine {
         let shape = try Sample.shape()
         var machine = ExchangeMachine(
-            shape: shape, partition: 5, mayCopy: true, pageMax: pageMax, pagesMax: pagesMax)
+            shape: shape, partition: 5, copyLeavesMax: 0, pageMax: pageMax, pagesMax: pagesMax)
         _ = machine.start(root: 0)
         let step = machine.onRoot(.inners([UInt64](repeating: 1, count: 32)), own: MerkleTree())
         #expect(step == .copy(Listing(tokens: shape.tokens(of: 5), after: nil)))

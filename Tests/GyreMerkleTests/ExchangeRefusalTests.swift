@@ -158,7 +158,7 @@ import Testing
         var settling = listing
         _ = settling.onOwnKeys(page)
         _ = settling.onPeerKeys(KeyPage(entries: self.entries(0..<1), complete: true))
-        var copying = ExchangeMachine(shape: try Sample.shape(), partition: 0, mayCopy: true)
+        var copying = ExchangeMachine(shape: try Sample.shape(), partition: 0, copyLeavesMax: 0)
         _ = copying.start(root: 0)
         _ = copying.onRoot(.inners(self.words(0)), own: self.empty)
         var merging = copying
@@ -181,7 +181,8 @@ import Testing
     func nonsenseEndsItWithinBoundedSteps(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         var machine = ExchangeMachine(
-            shape: try Sample.shape(), partition: 0, mayCopy: seed.isMultiple(of: 2), pageMax: 3, pagesMax: 50)
+            shape: try Sample.shape(), partition: 0, copyLeavesMax: seed.isMultiple(of: 2) ? 0 : nil, pageMax: 3,
+            pagesMax: 50)
         var step = machine.start(root: 1)
         var steps = 0
         while !machine.hasEnded, steps < 2_000 {

@@ -14,8 +14,8 @@ struct ExchangeRun {
     var between: (inout ExchangeRun) -> Void = { _ in }
     /// If objects are really settled; a dry run leaves them.
     var settles = true
-    /// If a side without anything copies.
-    var mayCopy = false
+    /// Below how many leaves with something in them a side copies.
+    var copyLeavesMax: Int?
     private(set) var copied: [ObjectName] = []
     private(set) var messages = 0
     private(set) var bytes = 0
@@ -34,7 +34,7 @@ struct ExchangeRun {
     /// Runs to the end; nil if that does not come.
     mutating func run(_ partition: Int, pageMax: Int = ExchangeMachine.pageMaxDefault) -> ExchangeMachine.Step? {
         var machine = ExchangeMachine(
-            shape: self.here.forest.shape, partition: partition, mayCopy: self.mayCopy, pageMax: pageMax)
+            shape: self.here.forest.shape, partition: partition, copyLeavesMax: self.copyLeavesMax, pageMax: pageMax)
         var page = KeyPage(entries: [], complete: true)
         guard let root = self.here.forest.root(of: partition) else { return nil }
         var step = machine.start(root: root)
