@@ -204,7 +204,8 @@ extension Node {
 
     private mutating func beginPairs(of index: Int, at now: Now, into effects: inout [NodeEffect]) {
         guard now.instant >= self.repairParts[index].retryAt, !self.draining else { return }
-        while self.repairParts[index].active < self.options.exchange.repairMax, !self.mustYield,
+        let activeMax = self.activeMax(of: self.repairParts[index].request.id)
+        while self.repairParts[index].active < activeMax, !self.mustYield,
             let pair = self.repairParts[index].pairs.popLast()
         {
             let request = self.repairParts[index].request
@@ -224,6 +225,11 @@ extension Node {
                 return self.postpone(index, pair, at: now)
             }
         }
+    }
+
+    private func activeMax(of id: UInt64) -> Int {
+        guard let sync = self.ringKeeper.sync, sync.id == id else { return self.options.exchange.repairMax }
+        return sync.activeMax
     }
 
     /// A tree is not built yet: the comparison is tried again later, as long as patience lasts.

@@ -39,16 +39,20 @@ extension Node {
         var sync = RingSync(plan: plan, id: id, waiting: [:], began: now.instant)
         var part = RepairPart(
             request: RepairRequest(id: id), coordinator: self.me, pairs: [], patientUntil: .distantFuture)
+        var gainers: Set<NodeID> = []
         for index in 0..<self.options.partitionCount {
             let partition = PartitionID(index: index)
-            guard next.owners(of: partition).contains(self.me), !base.members.isEmpty else { continue }
+            guard !base.members.isEmpty else { break }
             let before = base.owners(of: partition)
-            guard !before.contains(self.me) else { continue }
+            let gaining = next.owners(of: partition).filter { !before.contains($0) }
+            gainers.formUnion(gaining)
+            guard gaining.contains(self.me) else { continue }
             sync.gained += 1
             let sources = before.filter { !self.ringKeeper.isBanned($0) }
             if !sources.isEmpty { sync.waiting[index] = sources }
         }
         part.pairs = self.roundsOfPairs(sync.waiting, ownersMost: base.ownersPerPartition)
+        sync.activeMax = max(2, self.options.exchange.repairMax / max(1, gainers.count))
         part.counts.planned = UInt64(part.pairs.count)
         sync.planned = part.pairs.count
         self.ringKeeper.sync = sync

@@ -60,6 +60,8 @@ struct RingSync {
     var waiting: [Int: [NodeID]]
     /// Partitions that were compared with one owner at least.
     var begun: Set<Int> = []
+    /// Comparisons at once. Whoever gives is asked by all who gain, so the more there are, the less each takes at once.
+    var activeMax = 1
     /// Partitions gained.
     var gained = 0
     /// Comparisons that there are in all.

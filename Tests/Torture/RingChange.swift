@@ -144,8 +144,9 @@ struct RingChange {
             "\(watch.keysPerSecond) keys/s came, and not \(Self.streamedLeast)")
     }
 
-    /// About as many bytes as a key and its record take on their way.
-    private var keyBytes: Int { self.valueBytes + 60 }
+    /// As many bytes as a key and its record take in a message: the name of 8 to 14 bytes, and a record that is 24 longer than its
+    /// value (`gyre explain` shows both), with their lengths.
+    private var keyBytes: Int { self.valueBytes + 44 }
 
     private static func text(_ number: Double) -> String { String(format: "%.3f", number) }
 
@@ -173,7 +174,7 @@ struct RingChange {
             let own = report.members.first { $0.record.node == report.me }.map { Int($0.ownedSlots) } ?? 0
             // Keys of the writer are small, those that were loaded are not.
             let loaded = self.keys * own / Int(report.partitionCount)
-            figures.least[index] = loaded * self.keyBytes + max(0, Int(report.keys) - loaded) * 160
+            figures.least[index] = loaded * self.keyBytes + max(0, Int(report.keys) - loaded) * 144
             figures.shares.append(Double(own * owners) / Double(all))
         }
         return figures
