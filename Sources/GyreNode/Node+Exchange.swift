@@ -422,9 +422,13 @@ extension Node {
         for index in self.found { _ = self.served.remove(index) }
     }
 
-    /// Whether exchanges must make room: clients wait too long, or the bytes of this second are used up.
+    /// Whether exchanges must make room: clients wait too long, or the bytes of this second are used up. Where clients always wait
+    /// long, as with slow disks, a tenth of each second is left to exchanges, so that nothing waits for ever.
     var mustYield: Bool {
-        self.exchangeBudget < 0 || self.foreground.nanoseconds > self.options.exchange.yieldAbove.nanoseconds
+        if self.exchangeBudget < 0 { return true }
+        let second = TimeSpan.seconds(1).nanoseconds
+        return self.foreground.nanoseconds > self.options.exchange.yieldAbove.nanoseconds
+            && self.lastTick.nanoseconds % second >= second / 10
     }
 
     /// A client's operation took `span`.

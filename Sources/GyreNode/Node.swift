@@ -74,7 +74,7 @@ package struct Node: ~Copyable {
     var inspections: SlotTable<InspectOperation>
     var explains: SlotTable<ExplainOperation>
     var lists: SlotTable<ListOperation>
-    private var lastTick = Instant.start
+    private(set) var lastTick = Instant.start
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
     /// The traces that operations in flight belong to.
