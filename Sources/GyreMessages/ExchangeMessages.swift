@@ -49,7 +49,7 @@ package enum ExchangeQuestion: Hashable, Sendable {
     case merge([NamedRecord])
     /// Build this leaf anew: it differs although no object in it does. Not answered.
     case suspect(leaf: UInt16)
-    /// As `keys`, but with the records: whoever asks holds nothing there.
+    /// As `keys`, but with the records: whoever asks holds next to nothing there.
     case objects(first: Token, last: Token, after: ObjectName?)
 }
 

@@ -259,7 +259,7 @@ extension Node {
         self.follow(index, next, at: now, into: &effects)
     }
 
-    /// The peer has sent a page of a partition of which nothing was held here.
+    /// The peer has sent a page of a partition of which next to nothing was held here.
     private mutating func onCopied(
         _ index: Int, _ records: [NamedRecord], _ isComplete: Bool, at now: Now, into effects: inout [NodeEffect]
     ) {
