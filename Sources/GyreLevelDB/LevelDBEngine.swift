@@ -280,6 +280,7 @@ package final class LevelDBEngine: Sendable {
         state.trees = self.trees(database)
         state.buckets = try self.body(.buckets, database, "the bucket properties")
         state.ring = try self.body(.ring, database, "the ring")
+        state.presence = try self.body(.presence, database, "the presence")
         return state
     }
 

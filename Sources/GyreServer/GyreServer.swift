@@ -72,8 +72,9 @@ package final class GyreServer: Sendable {
         self.ended = ended.futureResult
         self.node = directory.identity.node
         let listen: PeerAddress
+        let presence: PresenceKeeper
         do throws(ServerError) {
-            try await Self.checkIdentity(options, directory, loop, log)
+            presence = try await Self.checkIdentity(options, directory, loop, log)
             (self.listeners, listen, self.resp) = try await Self.bindAll(options, loop, shell, limits)
             self.listen = listen
         } catch {
@@ -89,7 +90,7 @@ package final class GyreServer: Sendable {
             try await loop.flatSubmit {
                 do {
                     let made = try Self.makeShell(
-                        options, limits, directory, listen: listen, storage, loop, ended, tracer, log)
+                        options, limits, directory, presence, listen: listen, storage, loop, ended, tracer, log)
                     shell.value = made
                     return made.start()
                 } catch {
@@ -201,20 +202,26 @@ extension GyreServer {
     /// Asks those that the node knows whether it may come back under its identity; a new one needs no leave.
     private static func checkIdentity(
         _ options: ServerOptions, _ directory: DataDirectory, _ loop: any EventLoop, _ log: Logger
-    ) async throws(ServerError) {
-        guard directory.origin == .kept else { return }
+    ) async throws(ServerError) -> PresenceKeeper {
         let recovered = directory.engine.recovered
-        let known = recovered.members.flatMap(MembersDocument.decoded) ?? []
         let check = IdentityCheck(
             node: directory.identity.node, name: options.name, cluster: options.cluster,
             address: options.advertise ?? options.listen, leased: recovered.counterFloor,
-            directory: options.dataDirectory)
+            directory: options.dataDirectory, presence: recovered.presence.flatMap(Presence.init(document:)),
+            awayMax: options.awayMax)
+        let now = ShellClock().now.wall
+        switch directory.origin {
+        case .created, .storeWasLost: return PresenceKeeper(check, isConfirmed: true)
+        case .kept, .identityWasLost: break
+        }
+        let known = recovered.members.flatMap(MembersDocument.decoded) ?? []
         let others = known.filter { $0.node != directory.identity.node && $0.state != .removed }.map(\.address)
         let seeds = Array(Set(options.seeds)).sorted()
         // Seeds are likely to be up; of the others a random part is asked, so that no few decide for all.
         let asked = seeds + Set(others).subtracting(seeds).sorted().shuffled()
         do throws(ServerError) {
-            try await check.run(asking: asked, on: loop)
+            let isAnswered = try await check.run(asking: asked, at: now, on: loop)
+            return PresenceKeeper(check, isConfirmed: isAnswered || !check.isInDoubt(at: now))
         } catch {
             log.critical("node may not start", metadata: ["reason": "\(error)"])
             throw error
@@ -274,7 +281,8 @@ extension GyreServer {
     }
 
     private static func makeShell(
-        _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory, listen: PeerAddress,
+        _ options: ServerOptions, _ limits: ShellLimits, _ directory: DataDirectory, _ presence: PresenceKeeper,
+        listen: PeerAddress,
         _ storage: StorageThreads, _ loop: any EventLoop, _ ended: EventLoopPromise<Void>,
         _ tracer: FileTracer?, _ log: Logger
     ) throws -> NodeShell {
@@ -298,8 +306,8 @@ extension GyreServer {
             partitionCount: UInt32(options.partitionCount), replicas: UInt8(options.replicas))
         let shell = NodeShell(
             node: node, identity: identity, limits: limits, clock: clock,
-            random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, ended: ended, log: log,
-            tracer: tracer, submit: { requests in storage.submit(requests) == .queued })
+            random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, presence: presence, ended: ended,
+            log: log, tracer: tracer, submit: { requests in storage.submit(requests) == .queued })
         let engine = directory.engine
         shell.storageFigures = { EngineSample(engine) }
         return shell

@@ -31,9 +31,23 @@ struct IdentityCheck {
     let leased: UInt64
     /// The data directory.
     let directory: String
+    /// When its disk says that it last took part; nil when it says nothing.
+    let presence: Presence?
+    /// How long it may have been away from a cluster that went on; nil for any time.
+    let awayMax: TimeSpan?
 
-    /// Refuses, with what can be done, a node that was removed, whose disk is a restored copy, or that is running already.
-    func run(asking addresses: [PeerAddress], on loop: any EventLoop) async throws(ServerError) {
+    /// Whether the node may have been away for too long, so that somebody has to be asked.
+    func isInDoubt(at now: WallTime) -> Bool {
+        guard let presence = self.presence, let most = self.awayMax else { return false }
+        return presence.absence(from: presence.last, at: now) > most
+    }
+
+    /// Refuses, with what can be done, a node that was removed, whose disk is a restored copy, that is running already, or that was
+    /// away for too long. False if nobody of its cluster answered.
+    func run(
+        asking addresses: [PeerAddress], at now: WallTime, on loop: any EventLoop
+    ) async throws(ServerError) -> Bool {
+        var isAnswered = false
         let asked = Array(addresses.filter { $0 != self.address }.prefix(Self.askedMax))
         var elsewhere: [PeerAddress] = []
         for (address, report) in await self.ask(asked, on: loop) {
@@ -41,7 +55,9 @@ struct IdentityCheck {
             guard report.cluster == self.cluster,
                 let record = report.members.first(where: { $0.record.node == self.node })?.record
             else { continue }
+            isAnswered = true
             if record.state == .removed { throw self.removed }
+            try self.checkAbsence(report, at: now)
             if let leased = record.leased, leased > self.leased { throw self.rolledBack }
             if record.address != self.address, !asked.contains(record.address) { elsewhere.append(record.address) }
         }
@@ -49,6 +65,42 @@ struct IdentityCheck {
         for (address, report) in await self.ask(Array(Set(elsewhere)).sorted(), on: loop) where report.me == self.node {
             throw self.twin(at: address)
         }
+        return isAnswered
+    }
+
+    /// Refuses a node that started while nobody answered and was away for too long, as those say that it has met since. False if
+    /// still nobody answered.
+    func runLate(
+        asking addresses: [PeerAddress], at now: WallTime, on loop: any EventLoop
+    ) async throws(ServerError) -> Bool {
+        let reports = await self.ask(Array(addresses.prefix(Self.askedMax)), on: loop).map(\.1)
+            .filter { $0.me != self.node && $0.cluster == self.cluster }
+        for report in reports { try self.checkAbsence(report, at: now) }
+        return !reports.isEmpty
+    }
+
+    private func checkAbsence(_ report: StatusReport, at now: WallTime) throws(ServerError) {
+        guard let presence = self.presence, let most = self.awayMax, let since = Presence.since(in: report) else {
+            return
+        }
+        let absence = presence.absence(from: since, at: now)
+        if absence > most { throw self.tooLate(absence, most) }
+    }
+
+    private func tooLate(_ absence: TimeSpan, _ most: TimeSpan) -> ServerError {
+        .refused(
+            "node \(self.name) was away for \(Self.text(absence)) while cluster '\(self.cluster)' went on without it, and at most"
+                + " \(Self.text(most)) is allowed (--away-max). Move \(self.directory)/store away and start again: the node takes a"
+                + " new identity in its old place and is filled from the others. If only this disk may hold something, start it"
+                + " with --away-max off instead; to give its place up: gyre remove \(self.name)")
+    }
+
+    /// A length of time in the largest unit of which there are two.
+    private static func text(_ time: TimeSpan) -> String {
+        let milliseconds = time.wholeMilliseconds
+        for (unit, size) in [("d", Int64(86_400_000)), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
+        where milliseconds >= 2 * size { return "\(milliseconds / size)\(unit)" }
+        return "\(milliseconds)ms"
     }
 
     private func twin(at address: PeerAddress) -> ServerError {

@@ -73,6 +73,8 @@ final class NodeShell {
     /// When another process under this identity last showed itself, and when one may be dialled again.
     private var twinAt: Instant?
     private var twinDialAt = Instant.start
+    /// Whether the node takes part in its cluster, and since when.
+    var presence: PresenceKeeper
     /// Where code outside the loop reads what happened in the last seconds.
     let board = StatsBoard()
     /// What the store has counted; asked for once a second.
@@ -85,7 +87,8 @@ final class NodeShell {
     private var longestDelay = TimeSpan.zero
     private let ended: EventLoopPromise<Void>
     private let serving: EventLoopPromise<Void>
-    private var isServing = false
+    /// Whether the first dots were leased, or the end was reached.
+    private(set) var isServing = false
 
     private struct StopState {
         let deadline: Instant
@@ -100,7 +103,7 @@ final class NodeShell {
     /// stop is complete and failed when the disk fails. Traces of requests are carried on without `tracer` too.
     init(
         node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
-        loop: any EventLoop, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
+        loop: any EventLoop, presence: PresenceKeeper, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
         submit: @escaping ([StorageRequest]) -> Bool
     ) {
         self.node = node
@@ -108,6 +111,7 @@ final class NodeShell {
         self.limits = limits
         self.clock = clock
         self.startedAt = clock.now.wall
+        self.presence = presence
         var random = random
         self.clientNumber = random.next()
         self.processNumber = random.next()
@@ -201,6 +205,7 @@ final class NodeShell {
     private func onSecond() {
         self.readClock()
         self.dialClaims()
+        self.continuePresence()
         var sample = ServerSample(
             node: self.node.counters, connections: self.connections.count, requestBytes: self.requestBytes,
             loopDelay: self.longestDelay)
@@ -261,7 +266,8 @@ final class NodeShell {
         self.deliver(.peer(node, self.spans?.onReceive(message, from: node, at: self.now.instant) ?? message))
     }
 
-    private func store(_ request: StorageRequest) {
+    /// Hands the disk a request at the end of the turn.
+    func store(_ request: StorageRequest) {
         self.storageBatch.append(request)
         self.scheduleFlush()
     }
@@ -414,7 +420,8 @@ final class NodeShell {
         self.finish(.success(()))
     }
 
-    private func finish(_ result: Result<Void, any Error>) {
+    /// Ends the node at once, and says why to whoever waits for the end.
+    func finish(_ result: Result<Void, any Error>) {
         if self.stop == nil { self.stop = StopState(deadline: self.now.instant) }
         guard self.stop?.isComplete == false else { return }
         self.stop?.isComplete = true
@@ -467,6 +474,8 @@ final class NodeShell {
         report.counters.append(StatusReport.Counter(name: "connections", value: UInt64(self.connections.count)))
         let isRecent = self.twinAt.map { self.now.instant.since($0) < .seconds(60) } ?? false
         report.counters.append(StatusReport.Counter(name: StatusReport.identityInUse, value: isRecent ? 1 : 0))
+        let since = self.presence.since(at: self.now.wall)
+        report.counters.append(StatusReport.Counter(name: Presence.counterName, value: since?.milliseconds ?? 0))
         report.counters.sort { $0.name < $1.name }
         return report
     }

@@ -58,6 +58,8 @@ package struct ServerOptions: Sendable {
     package var hintBytesMax: UInt64 = 1 << 30
     /// Whether a healthy node stands in for an owner that cannot be reached.
     package var isSloppy = true
+    /// The longest time that a node may have been away from a cluster that went on without it; nil for any.
+    package var awayMax: TimeSpan? = .seconds(30 * 24 * 3_600)
     /// Whether it waits for an operator before it takes a share of the ring of a cluster that is there.
     package var isHeld = false
     /// Largest value a client may put, in bytes.

@@ -32,6 +32,8 @@ package struct ShellLimits: Sendable {
     package var peerSilenceMilliseconds = 5_000
     /// How long a stop waits for what is in flight.
     package var drainTimeout = TimeSpan.seconds(5)
+    /// How often it is noted on disk that the node takes part in its cluster.
+    package var presenceInterval = TimeSpan.seconds(60)
     /// How long a drained node goes on serving its peers, so that what they had sent already is answered.
     package var farewell = TimeSpan.milliseconds(100)
     /// Lines about refused connections and the like per second; the rest is counted and summed up.

@@ -15,6 +15,7 @@ package struct MemoryEngine: Sendable {
     private var isRefilled = false
     private var author: ByteBuffer?
     private var ring: ByteBuffer?
+    private var presence: ByteBuffer?
     private var totals = StoreTotals()
 
     /// What was asked since the last `sync`, one entry a batch, and the newest staged record of each place in them; nil
@@ -37,6 +38,7 @@ package struct MemoryEngine: Sendable {
         var isRefilled = false
         var author: ByteBuffer?
         var ring: ByteBuffer?
+        var presence: ByteBuffer?
         var writes: UInt64 = 0
     }
 
@@ -93,6 +95,7 @@ package struct MemoryEngine: Sendable {
         state.author = self.author.flatMap { RecoveredState.author(from: $0) }
         state.trees = self.trees
         state.ring = self.ring
+        state.presence = self.presence
         return state
     }
 
@@ -188,6 +191,7 @@ package struct MemoryEngine: Sendable {
             case .refilled: changes.isRefilled = true
             case .author: changes.author = body
             case .ring: changes.ring = body
+            case .presence: changes.presence = body
             }
             changes.writes += 1
             return .kept
@@ -320,6 +324,7 @@ package struct MemoryEngine: Sendable {
             if batch.isRefilled { self.isRefilled = true }
             if let author = batch.author { self.author = author }
             if let ring = batch.ring { self.ring = ring }
+            if let presence = batch.presence { self.presence = presence }
             self.totals = batch.totalsAfter
             self.figures.committedWrites += batch.writes
         }

@@ -92,6 +92,8 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case author = 0x14
     /// Who owns ranges.
     case ring = 0x15
+    /// When the node last took part in its cluster.
+    case presence = 0x16
 
     /// Where a document is kept.
     package init(_ document: StorageRequest.Document) {
@@ -101,6 +103,7 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
         case .refilled: self = .refilled
         case .author: self = .author
         case .ring: self = .ring
+        case .presence: self = .presence
         }
     }
 

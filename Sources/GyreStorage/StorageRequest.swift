@@ -90,6 +90,8 @@ package enum StorageRequest: Sendable {
         case ring = 5
         /// Written when a lost disk has been made up for.
         case refilled = 3
+        /// When the node last took part in its cluster, as the process around the node encodes it.
+        case presence = 6
     }
 
     /// The request's number.
@@ -212,6 +214,8 @@ package struct RecoveredState: Sendable {
     package var hints: [HintBacklog] = []
     /// The document `author`, if there is one.
     package var author: NodeID?
+    /// The document `presence`, if there is one.
+    package var presence: ByteBuffer?
     /// Whether the document `refilled` is there.
     package var isRefilled = false
     /// Whether there are objects or tombstones.

@@ -43,6 +43,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "How often each partition is compared with its other owners, or off. Default 10m.")
     var antiEntropy: String?
     @Option(help: "How long one pass of reading everything through takes. Default 24h.") var scrub: String?
+    @Option(
+        help: "How long the node may have been away from a cluster that went on without it, or off. Default 30d.")
+    var awayMax: String?
     @Option(help: "How long a request may take before the log has a line about it, or off. Default 500ms.")
     var slow: String?
     @Option(help: "Bytes of hints kept for other nodes, at most; more are refused. Default 1073741824.")
@@ -207,6 +210,9 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if let period = try settings.duration(self.scrub, "scrub", mayBeOff: false), let period {
             options.scrubPeriod = Self.span(period)
+        }
+        if let longest = try settings.duration(self.awayMax, "away-max", mayBeOff: true) {
+            options.awayMax = longest.map(Self.span)
         }
         if let threshold = try settings.duration(self.slow, "slow", mayBeOff: true) {
             options.slowThreshold = threshold.map(Self.span)

@@ -10,7 +10,7 @@ struct ServeSettings {
     private static let names: Set<String> = [
         "name", "data", "listen", "advertise", "seed", "cluster", "zone", "weight", "partitions", "replicas", "reads",
         "writes", "durability", "http", "resp", "log-level", "anti-entropy", "scrub", "hints", "sloppy", "slow",
-        "trace-file", "trace-file-max",
+        "trace-file", "trace-file-max", "away-max",
     ]
 
     private let reader: ConfigReader

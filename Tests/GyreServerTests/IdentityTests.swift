@@ -14,9 +14,13 @@ struct IdentityTests {
 
     /// Starts the node of `directory` as a member found by `seeds`.
     private func start(
-        _ name: String, _ directory: String, seeds: [TestServer] = [], port: UInt16 = 0, cluster: String = "gyre"
+        _ name: String, _ directory: String, seeds: [TestServer] = [], port: UInt16 = 0, cluster: String = "gyre",
+        awayMax: TimeSpan? = nil
     ) async throws -> TestServer {
-        try await TestServer.restart(directory: directory) { options in
+        var limits = ShellLimits()
+        limits.presenceInterval = .milliseconds(1)
+        return try await TestServer.restart(directory: directory, limits: limits) { options in
+            options.awayMax = awayMax
             options.name = name
             options.cluster = cluster
             options.listen = PeerAddress(host: "127.0.0.1", port: port)
@@ -25,9 +29,11 @@ struct IdentityTests {
     }
 
     /// Why the node of `directory` does not start; nil if it does, and is then stopped again.
-    private func refusal(_ name: String, _ directory: String, seeds: [TestServer] = []) async throws -> String? {
+    private func refusal(
+        _ name: String, _ directory: String, seeds: [TestServer] = [], awayMax: TimeSpan? = nil
+    ) async throws -> String? {
         do {
-            let server = try await self.start(name, directory, seeds: seeds)
+            let server = try await self.start(name, directory, seeds: seeds, awayMax: awayMax)
             try await server.stop(keepingData: true)
             return nil
         } catch ServerError.refused(let text) { return text }
@@ -204,6 +210,90 @@ struct IdentityTests {
             self.remove(directory, backup)
         }
         try await first.stop()
+    }
+
+    /// Waits until the node knows that it takes part, and a second more, in which it notes it.
+    private func noted(_ server: TestServer) async throws {
+        let isPresent = try await self.eventually { try server.counter("present_since_milliseconds") > 0 }
+        #expect(isPresent, "not present")
+        try await Task.sleep(for: .milliseconds(1_100))
+    }
+
+    @Test("a node that was away for too long does not start while the cluster goes on, unless it is let")
+    func awayForTooLong() async throws {
+        let longest = TimeSpan.milliseconds(1_500)
+        let first = try await self.start("n1", TestServer.makeDirectory())
+        try await self.noted(first)
+        // One story takes two seconds of waiting.
+        for _ in 0..<(Self.rounds + 4) / 5 {
+            let directory = TestServer.makeDirectory()
+            let second = try await self.start("n2", directory, seeds: [first], awayMax: longest)
+            #expect(try await self.eventually { try self.record(of: second.server.node, at: first)?.state == .normal })
+            try await self.noted(second)
+            try await second.stop(keepingData: true)
+            #expect(try await self.refusal("n2", directory, seeds: [first], awayMax: .seconds(3_600)) == nil)
+            try await Task.sleep(for: .milliseconds(1_700))
+            for _ in 0..<2 {
+                // Being refused does not make it a node that was there a moment ago.
+                let text = try await self.refusal("n2", directory, seeds: [first], awayMax: longest)
+                #expect(text?.contains("cluster 'gyre' went on without it") == true, "\(text ?? "started")")
+                #expect(text?.contains("--away-max") == true && text?.contains("gyre remove n2") == true)
+            }
+            #expect(try await self.refusal("n2", directory, seeds: [first]) == nil)
+            self.remove(directory)
+        }
+        try await first.stop()
+    }
+
+    @Test("nodes that were away for long all at once start again")
+    func allAway() async throws {
+        let longest = TimeSpan.milliseconds(1_500)
+        let (a, b) = (TestServer.makeDirectory(), TestServer.makeDirectory())
+        var first = try await self.start("n1", a, awayMax: longest)
+        var second = try await self.start("n2", b, seeds: [first], awayMax: longest)
+        #expect(try await self.eventually { try self.record(of: second.server.node, at: first)?.state == .normal })
+        try await self.noted(first)
+        try await self.noted(second)
+        let ports = [first.port, second.port]
+        try await second.stop(keepingData: true)
+        try await first.stop(keepingData: true)
+        try await Task.sleep(for: .milliseconds(1_700))
+        // Nobody can say for how long the cluster has been there: the first to come does not know whether it may take part.
+        first = try await self.start("n1", a, port: ports[0], awayMax: longest)
+        try await Task.sleep(for: .milliseconds(1_200))
+        #expect(try first.counter("present_since_milliseconds") == 0)
+        second = try await self.start("n2", b, port: ports[1], awayMax: longest)
+        try await self.noted(first)
+        try await self.noted(second)
+        try await second.stop()
+        try await first.stop()
+    }
+
+    @Test("a node that was away for too long and started unasked ends when it meets the cluster")
+    func awayAndUnasked() async throws {
+        let longest = TimeSpan.milliseconds(1_500)
+        let (a, b) = (TestServer.makeDirectory(), TestServer.makeDirectory())
+        var first = try await self.start("n1", a)
+        var second = try await self.start("n2", b, seeds: [first], awayMax: longest)
+        #expect(try await self.eventually { try self.record(of: second.server.node, at: first)?.state == .normal })
+        try await self.noted(first)
+        try await self.noted(second)
+        let port = first.port
+        try await second.stop(keepingData: true)
+        try await Task.sleep(for: .milliseconds(1_700))
+        try await first.stop(keepingData: true)
+        second = try await self.start("n2", b, awayMax: longest)
+        first = try await self.start("n1", a, port: port)
+        do {
+            try await second.server.waitUntilStopped()
+            Issue.record("the node ended without a word")
+        } catch ServerError.refused(let text) {
+            #expect(text.contains("cluster 'gyre' went on without it"), "\(text)")
+        }
+        await second.server.close()
+        #expect(try first.counter("present_since_milliseconds") > 0)
+        try await first.stop()
+        self.remove(b)
     }
 
     @Test("two nodes that swapped their addresses are the same two nodes")

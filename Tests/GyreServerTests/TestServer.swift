@@ -33,14 +33,14 @@ struct TestServer {
     /// Other tests of this process start processes of their own; one that is between fork and exec at that moment
     /// still holds the lock, so a few attempts are in order.
     static func restart(
-        directory: String, _ change: (inout ServerOptions) -> Void = { _ in }
+        directory: String, limits: ShellLimits = ShellLimits(), _ change: (inout ServerOptions) -> Void = { _ in }
     ) async throws -> TestServer {
         for _ in 0..<100 {
-            do { return try await self.start(directory: directory, change) } catch ServerError.storage {
+            do { return try await self.start(directory: directory, limits: limits, change) } catch ServerError.storage {
                 try await Task.sleep(for: .milliseconds(20))
             }
         }
-        return try await self.start(directory: directory, change)
+        return try await self.start(directory: directory, limits: limits, change)
     }
 
     /// Runs `body` against a fresh node, then stops the node and removes its data, whatever happened.

@@ -43,6 +43,7 @@ struct FormatTests {
         #expect(
             NodeRecord.allCases.map { self.hex($0.key) } == [
                 "0001", "0002", "0003", "0004", "0005", "0011", "0012", "0013", "0014", "0015",
+                "0016",
             ])
         #expect(self.hex(NodeRecord.lease.value(ByteBuffer(integer: UInt64(500)))) == Golden.lease)
         #expect(throws: DecodeError.checksumMismatch) {
