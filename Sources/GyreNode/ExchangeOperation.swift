@@ -27,7 +27,7 @@ package struct ExchangeOptions: Sendable {
     /// See `batchMax`.
     package var batchBytesMax = 1 << 20
     /// Exchanges pause for nine tenths of each second while clients wait longer than this on average.
-    package var yieldAbove = TimeSpan.milliseconds(10)
+    package var yieldAbove = TimeSpan.milliseconds(20)
     /// How long a repair waits for trees that are still being built.
     package var buildPatience = TimeSpan.seconds(120)
 

@@ -38,7 +38,9 @@ extension Node {
         switch step {
         case .wait: break
         case .askRoot(let root): self.ask(index, .root(root), at: now, into: &effects)
-        case .askLeaves(let mask): self.ask(index, .leaves(mask: mask), at: now, into: &effects)
+        case .askLeaves(let mask):
+            self.exchanges[index].leavesAsked = mask
+            self.ask(index, .leaves(mask: mask), at: now, into: &effects)
         case .list, .copy:
             if self.mustYield {
                 self.exchanges[index].held = step
@@ -158,7 +160,6 @@ extension Node {
                         Self.groups(words, self.exchanges[index].leavesAsked), own: tree)
                 default: self.exchanges[index].machine.onRoot(.notReady, own: tree)
                 }
-            if case .askLeaves(let mask) = next { self.exchanges[index].leavesAsked = mask }
             self.follow(index, next, at: now, into: &effects)
         case .keys(let entries, let isComplete):
             let page = KeyPage(

@@ -52,7 +52,8 @@ extension Node {
             if !sources.isEmpty { sync.waiting[index] = sources }
         }
         part.pairs = self.roundsOfPairs(sync.waiting, ownersMost: base.ownersPerPartition)
-        sync.activeMax = max(2, self.options.exchange.repairMax / max(1, gainers.count))
+        // With more than four at once clients wait longer, and nothing comes sooner.
+        sync.activeMax = max(2, self.options.exchange.repairMax / max(2, gainers.count))
         part.counts.planned = UInt64(part.pairs.count)
         sync.planned = part.pairs.count
         self.ringKeeper.sync = sync
@@ -258,20 +259,44 @@ extension Node {
         for node in self.connected { effects.append(.send(node, .membership(.stateRequest([gone])))) }
     }
 
-    /// A node that is banned ends, after the others had time to hear of it.
+    /// How long a witness must have known of the ban, so that it is on its disk.
+    private static let keepingTime = TimeSpan.seconds(1)
+    /// How long a banned node waits for a witness, at most, after it might have ended.
+    private static let witnessPatience = TimeSpan.seconds(60)
+
+    /// The most nodes dialled at once to tell them.
+    private static let farewellDialsMax = 16
+
+    /// Another node says what it knows: if that is the ban, and still is a while later in the same life, nobody can forget it any more
+    /// by a crash of that one.
+    mutating func noteWitness(_ node: NodeID, _ message: MembershipMessage, at now: Now) {
+        guard case .state(let records) = message,
+            records.contains(where: { $0.node == self.me && $0.state == .removed })
+        else { return }
+        let since = self.ringKeeper.witnesses[node, default: now.instant]
+        self.ringKeeper.witnesses[node] = since
+        if now.instant.since(since) >= Self.keepingTime { self.ringKeeper.isWitnessed = true }
+    }
+
+    /// A node that is banned ends, after one of the others had time to keep that.
     mutating func endBanned(at now: Now, into effects: inout [NodeEffect]) {
         guard let end = self.ringKeeper.endAt else {
             self.visit(.leaverRemoved, into: &effects)
             self.ringKeeper.endAt = now.instant.advanced(by: .seconds(2))
             return
         }
-        guard now.instant >= end else {
-            // One peer that has heard may stop before it tells the others, and nobody else would ever know.
+        let isWitnessed = self.ringKeeper.isWitnessed || now.instant >= end.advanced(by: Self.witnessPatience)
+        guard now.instant >= end, isWitnessed else {
+            // One peer that has heard may stop before it tells the others, or keeps it, and nobody else would ever know.
             guard now.instant >= self.ringKeeper.farewellAt else { return }
             self.ringKeeper.farewellAt = now.instant.advanced(by: .milliseconds(200))
             for node in self.connected {
                 effects.append(.send(node, .membership(.stateRequest([self.membership.me]))))
             }
+            // Whoever knows of the ban has no reason to look for this node.
+            let missing = self.membership.members
+                .filter { $0.state != .removed && !self.connected.contains($0.node) }
+            for member in missing.prefix(Self.farewellDialsMax) { effects.append(.dial(member.address)) }
             return
         }
         self.ringKeeper.endAt = .distantFuture

@@ -180,6 +180,7 @@ package struct Node: ~Copyable {
             self.onTick(at: now, random: &random, into: &effects)
         case .peerUp(let node, let address):
             if !self.connected.contains(node) { self.connected.append(node) }
+            self.ringKeeper.witnesses[node] = nil
             self.withMembership(into: &effects) { membership, out in
                 membership.onPeerUp(node, address: address, at: now.instant, random: &random, into: &out)
             }
@@ -187,6 +188,7 @@ package struct Node: ~Copyable {
             self.tellRing(to: node, wantsRest: true, into: &effects)
         case .peerDown(let node):
             self.connected.removeAll { $0 == node }
+            self.ringKeeper.witnesses[node] = nil
             self.withMembership(into: &effects) { membership, out in
                 membership.onPeerDown(node, at: now.instant, random: &random, into: &out)
             }
@@ -244,6 +246,7 @@ package struct Node: ~Copyable {
         case .inspect(let tag, let name): self.inspect(name, for: node, tag, into: &effects)
         case .inspected(let tag, let inspection): self.onInspected(from: node, tag, inspection, into: &effects)
         case .membership(let message):
+            if self.isBanned { self.noteWitness(node, message, at: now) }
             self.withMembership(into: &effects) { membership, out in
                 membership.onMessage(message, from: node, at: now.instant, random: &random, into: &out)
             }

@@ -134,6 +134,10 @@ struct RingKeeper {
     /// Whether this node, which is about to say that it is gone, begins nothing for clients any more.
     var isClosed = false
     var endAt: Instant?
+    /// Once banned: who said that it knows of the ban, and when first, without a break of the connection since.
+    var witnesses: [NodeID: Instant] = [:]
+    /// Whether one of them still knew a while later, so that it has had time to keep it on its disk.
+    var isWitnessed = false
 
     /// What the disk remembers.
     init(document: ByteBuffer?, ring: Ring) throws(RingDocumentError) {

@@ -11,18 +11,18 @@ enum OperationKind: UInt64 {
 /// nothing either: a peer whose disk is slow sends it over the connection of the next life, and counting it there would
 /// acknowledge a write that nobody has. Tag 0 is never given out: it means "no answer wanted".
 struct SlotTable<Operation> {
-    private struct Slot {
-        var generation: UInt64
-        var operation: Operation?
-    }
-
     private let kind: OperationKind
     private let firstGeneration: UInt64
-    private var slots: [Slot] = []
+    private var operations: [Operation?] = []
+    /// By place: its generation, and `inUse` while an operation is there. Apart from the operations, because a look at one of those
+    /// costs a copy of it.
+    private var states: [UInt64] = []
     private var free: [Int] = []
 
+    private static var inUse: UInt64 { 1 << 63 }
+
     /// How many operations are in flight.
-    var count: Int { self.slots.count - self.free.count }
+    var count: Int { self.states.count - self.free.count }
 
     /// An empty table; `life` is a number that no other life of the node is likely to have.
     init(kind: OperationKind, life: UInt64) {
@@ -36,26 +36,28 @@ struct SlotTable<Operation> {
         if let reused = self.free.popLast() {
             index = reused
         } else {
-            index = self.slots.count
-            self.slots.append(Slot(generation: self.firstGeneration))
+            index = self.states.count
+            self.states.append(self.firstGeneration)
+            self.operations.append(nil)
         }
-        assert(self.slots[index].operation == nil, "slot \(index) is in use")
-        self.slots[index].operation = operation
+        assert(self.states[index] & Self.inUse == 0, "slot \(index) is in use")
+        self.operations[index] = operation
+        self.states[index] |= Self.inUse
         return self.tag(index)
     }
 
     /// Where the operation with `tag` lies, or nil when it is over or never was.
     func index(of tag: UInt64) -> Int? {
         let index = Int(tag & 0xFFFF_FFFF)
-        guard tag >> 60 == self.kind.rawValue, index < self.slots.count,
-            self.slots[index].generation == (tag >> 32) & 0xFFF_FFFF, self.slots[index].operation != nil
+        guard tag >> 60 == self.kind.rawValue, index < self.states.count,
+            self.states[index] == Self.inUse | (tag >> 32) & 0xFFF_FFFF
         else { return nil }
         return index
     }
 
     /// The tag of the operation at `index`.
     func tag(_ index: Int) -> UInt64 {
-        self.kind.rawValue << 60 | self.slots[index].generation << 32 | UInt64(index)
+        self.kind.rawValue << 60 | (self.states[index] & 0xFFF_FFFF) << 32 | UInt64(index)
     }
 
     /// The operation at `index`, which must be in use; changed in place, because taking it out and putting it back would
@@ -64,20 +66,20 @@ struct SlotTable<Operation> {
         // A free slot here is a bug of the node, and the trap of `!` says so.
         _read {
             // swift-format-ignore: NeverForceUnwrap
-            yield self.slots[index].operation!
+            yield self.operations[index]!
         }
         _modify {
             // swift-format-ignore: NeverForceUnwrap
-            yield &self.slots[index].operation!
+            yield &self.operations[index]!
         }
     }
 
     /// Ends the operation at `index` and returns it.
     mutating func remove(_ index: Int) -> Operation {
-        guard let operation = self.slots[index].operation.take() else {
+        guard let operation = self.operations[index].take() else {
             preconditionFailure("slot \(index) is free")
         }
-        self.slots[index].generation = self.slots[index].generation % 0xFFF_FFFF + 1
+        self.states[index] = (self.states[index] & 0xFFF_FFFF) % 0xFFF_FFFF + 1
         self.free.append(index)
         return operation
     }
@@ -86,7 +88,7 @@ struct SlotTable<Operation> {
     func indices(into found: inout [Int], where matches: (borrowing Operation) -> Bool) {
         if self.count == 0 { return }
         // Looked at in place: a copy of an operation would count up and down whatever it refers to, ten times a put.
-        for index in self.slots.indices where self.slots[index].operation != nil && matches(self[index]) {
+        for index in self.states.indices where self.states[index] & Self.inUse != 0 && matches(self[index]) {
             found.append(index)
         }
     }

@@ -224,9 +224,9 @@ struct IdentityTests {
         let longest = TimeSpan.milliseconds(1_500)
         let first = try await self.start("n1", TestServer.makeDirectory())
         try await self.noted(first)
-        // One story takes two seconds of waiting.
+        let directory = TestServer.makeDirectory()
+        // Told often enough already at a fifth: one story is five seconds of waiting.
         for _ in 0..<(Self.rounds + 4) / 5 {
-            let directory = TestServer.makeDirectory()
             let second = try await self.start("n2", directory, seeds: [first], awayMax: longest)
             #expect(try await self.eventually { try self.record(of: second.server.node, at: first)?.state == .normal })
             try await self.noted(second)
@@ -240,9 +240,9 @@ struct IdentityTests {
                 #expect(text?.contains("--away-max") == true && text?.contains("gyre remove n2") == true)
             }
             #expect(try await self.refusal("n2", directory, seeds: [first]) == nil)
-            self.remove(directory)
         }
         try await first.stop()
+        self.remove(directory)
     }
 
     @Test("nodes that were away for long all at once start again")
