@@ -268,9 +268,9 @@ extension Node {
     private static let farewellDialsMax = 16
 
     /// Another node says what it knows: if that is the ban, and still is a while later in the same life, nobody can forget it any more
-    /// by a crash of that one.
+    /// by a crash of that one. Who is banned as well ends too, and is no witness.
     mutating func noteWitness(_ node: NodeID, _ message: MembershipMessage, at now: Now) {
-        guard case .state(let records) = message,
+        guard !self.ringKeeper.isBanned(node), case .state(let records) = message,
             records.contains(where: { $0.node == self.me && $0.state == .removed })
         else { return }
         let since = self.ringKeeper.witnesses[node, default: now.instant]
