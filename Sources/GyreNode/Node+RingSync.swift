@@ -259,7 +259,7 @@ extension Node {
         for node in self.connected { effects.append(.send(node, .membership(.stateRequest([gone])))) }
     }
 
-    /// How long a witness must have known of the ban, so that it is on its disk.
+    /// How long a witness must have known of the ban: longer than its disk should take to keep it, which nobody tells here.
     private static let keepingTime = TimeSpan.seconds(1)
     /// How long a banned node waits for a witness, at most, after it might have ended.
     private static let witnessPatience = TimeSpan.seconds(60)
