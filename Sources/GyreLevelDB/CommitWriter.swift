@@ -9,17 +9,16 @@ import Synchronization
 /// confined to one thread.
 package struct CommitWriter: ~Copyable {
     private let engine: LevelDBEngine
-    private let batch: WriteBatch
-    private var cache: RecordCache
-    /// What the commit under way has written and the cache did not keep; nil where a hint was dropped.
+    private var batch: WriteBatch
+    /// What the commit under way has written and the cache does not keep; nil where something was taken away.
     private var overlay: [RecordPlace: ObjectRecord?] = [:]
     private var counts: ObjectCounts
     private var hints: HintTotals
     /// Whether checkpoints of hash trees are marked as true.
     private var hasTrees: Bool
     private var ceiling: UInt64
-    private let allocator = ByteBufferAllocator()
     private var keyScratch = ByteBuffer()
+    private var entryScratch = ByteBuffer()
     private var batchBytes = 0
     private var hasUnsynced = false
 
@@ -30,7 +29,6 @@ package struct CommitWriter: ~Copyable {
     package init(_ engine: LevelDBEngine) throws(StorageFailure) {
         self.engine = engine
         self.batch = try WriteBatch()
-        self.cache = RecordCache(bytesMax: engine.options.writtenRecordsBytesMax)
         self.counts = engine.counters.objectCounts
         self.ceiling = engine.recovered.counterFloor
         self.hints = engine.counters.hintTotals
@@ -74,8 +72,10 @@ package struct CommitWriter: ~Copyable {
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
         self.batch.clear()
+        self.engine.cache.endCommit(forgetting: self.overlay.keys.lazy.filter { $0.target == nil }.map(\.name))
         if !self.overlay.isEmpty { self.overlay = [:] }
-        self.cache.trim()
+        // A scratch that one huge record has made large is not kept for ever.
+        if self.entryScratch.capacity > 1 << 20 { self.entryScratch = ByteBuffer() }
         return index
     }
 
@@ -95,7 +95,7 @@ package struct CommitWriter: ~Copyable {
         case .merge(_, let name, let record):
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
-            if let known = self.cache.record(name),
+            if let known = self.engine.cache.record(name),
                 case .corrupt = try self.engine.held(RecordPlace(name), scratch: &self.keyScratch)
             {
                 // The writer still remembers what stood there, and that is written again.
@@ -164,14 +164,14 @@ package struct CommitWriter: ~Copyable {
         self.keyScratch.clear()
         place.writeKey(into: &self.keyScratch)
         self.batch.delete(self.keyScratch)
-        self.cache.forget(name)
+        self.engine.cache.forget(name)
         self.overlay[place] = .some(nil)
         return true
     }
 
     private mutating func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {
-        if place.target == nil, let record = self.cache.record(place.name) { return .held(record) }
         if !self.overlay.isEmpty, let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
+        if place.target == nil, let record = self.engine.cache.record(place.name) { return .held(record) }
         return try self.engine.held(place, scratch: &self.keyScratch)
     }
 
@@ -182,26 +182,25 @@ package struct CommitWriter: ~Copyable {
         let current = try self.current(place)
         let decision = decide(current)
         guard let record = decision.write else { return decision.outcome }
-        // One buffer for key and value, of the right size from the start: the cache keeps it.
-        var entry = self.allocator.buffer(
-            capacity: place.bytes + RecordFormat.headBytes + record.body.readableBytes)
-        place.writeKey(into: &entry)
-        let keyBytes = entry.readableBytes
-        RecordFormat.write(record, into: &entry)
+        self.entryScratch.clear()
+        place.writeKey(into: &self.entryScratch)
+        let keyBytes = self.entryScratch.readableBytes
+        RecordFormat.write(record, into: &self.entryScratch)
+        let entryBytes = self.entryScratch.readableBytes
         if let target = place.target {
             let old = try self.bytes(of: place, current)
             let bytesMax = self.engine.options.hintBytesMax
-            guard self.hints.bytes &- UInt64(old ?? 0) &+ UInt64(entry.readableBytes) <= bytesMax else {
+            guard self.hints.bytes &- UInt64(old ?? 0) &+ UInt64(entryBytes) <= bytesMax else {
                 return .refused(.hintsFull(bytesMax: bytesMax))
             }
-            self.hints.replace(target, old: old, new: entry.readableBytes, at: wall)
+            self.hints.replace(target, old: old, new: entryBytes, at: wall)
         } else {
             self.counts.replace(current, with: record)
             self.forgetTrees()
         }
-        self.batch.put(entry, keyBytes: keyBytes)
-        self.batchBytes += entry.readableBytes - keyBytes
-        if place.target == nil, self.cache.keep(entry, keyBytes: keyBytes, record, name: place.name) {
+        self.batch.put(self.entryScratch, keyBytes: keyBytes)
+        self.batchBytes += entryBytes - keyBytes
+        if place.target == nil, self.engine.cache.keep(place.name, record) {
             if !self.overlay.isEmpty { self.overlay[place] = nil }
         } else {
             self.overlay[place] = record

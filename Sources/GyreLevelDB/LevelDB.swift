@@ -108,7 +108,7 @@ final class LevelDB: @unchecked Sendable {
     }
 
     /// Writes the whole batch or nothing; with `isSynced` it is on disk afterwards.
-    func write(_ batch: WriteBatch, isSynced: Bool) throws(StorageFailure) {
+    func write(_ batch: borrowing WriteBatch, isSynced: Bool) throws(StorageFailure) {
         var error: UnsafeMutablePointer<CChar>?
         leveldb_write(self.database, isSynced ? self.syncedWrites : self.plainWrites, batch.raw, &error)
         if let text = Self.taken(&error) { throw StorageFailure("a write to the store failed: \(text)") }
@@ -180,8 +180,8 @@ final class LevelDB: @unchecked Sendable {
     }
 }
 
-/// Writes that LevelDB takes as one. Reused from commit to commit; confined to the writer's thread.
-final class WriteBatch {
+/// Writes that LevelDB takes as one. Reused from commit to commit; confined to its owner.
+struct WriteBatch: ~Copyable {
     fileprivate let raw: OpaquePointer
     /// The number of writes in it.
     private(set) var count = 0
@@ -194,7 +194,7 @@ final class WriteBatch {
     deinit { leveldb_writebatch_destroy(self.raw) }
 
     /// Adds one write; the bytes are copied.
-    func put(_ key: ByteBuffer, _ value: ByteBuffer) {
+    mutating func put(_ key: ByteBuffer, _ value: ByteBuffer) {
         key.withUnsafeReadableBytes { key in
             value.withUnsafeReadableBytes { value in
                 leveldb_writebatch_put(self.raw, LevelDB.chars(key), key.count, LevelDB.chars(value), value.count)
@@ -204,7 +204,7 @@ final class WriteBatch {
     }
 
     /// Adds one removal; the bytes are copied.
-    func delete(_ key: ByteBuffer) {
+    mutating func delete(_ key: ByteBuffer) {
         key.withUnsafeReadableBytes { key in
             leveldb_writebatch_delete(self.raw, LevelDB.chars(key), key.count)
         }
@@ -212,7 +212,7 @@ final class WriteBatch {
     }
 
     /// Adds one write: the first `keyBytes` of `entry` are its key, the rest its value; the bytes are copied.
-    func put(_ entry: ByteBuffer, keyBytes: Int) {
+    mutating func put(_ entry: ByteBuffer, keyBytes: Int) {
         entry.withUnsafeReadableBytes { bytes in
             let key = UnsafeRawBufferPointer(rebasing: bytes[..<keyBytes])
             let value = UnsafeRawBufferPointer(rebasing: bytes[keyBytes...])
@@ -222,7 +222,7 @@ final class WriteBatch {
     }
 
     /// Empties it.
-    func clear() {
+    mutating func clear() {
         leveldb_writebatch_clear(self.raw)
         self.count = 0
     }

@@ -38,6 +38,7 @@ package final class LevelDBEngine: Sendable {
     package let recovered: RecoveredState
     let database: LevelDB
     let counters = EngineCounters()
+    let cache: RecordCache
     /// Bytes of a write that was under way when the last process ended, and was cut off at the start; mostly zero.
     package var bytesCutOff: Int { self.database.bytesCutOff }
     private let path: String
@@ -51,6 +52,7 @@ package final class LevelDBEngine: Sendable {
     ) throws(StoreOpenError) {
         self.path = path
         self.options = options
+        self.cache = RecordCache(bytesMax: options.recordCacheBytes)
         do {
             self.database = try LevelDB(path: path, options)
             var recovered = try Self.recover(self.database, owner, adopting, into: self.counters)
@@ -66,10 +68,28 @@ package final class LevelDBEngine: Sendable {
     // MARK: - Reads
 
     /// Looks an object up on the calling thread; blocks for a disk read when the block is not cached.
-    /// Sees every write whose reply was given. Throws when the system refuses to read.
+    /// Sees every write whose reply was given, and nothing else; asks LevelDB whatever is cached. Throws when the system refuses to read.
     package func read(_ name: ObjectName, _ depth: ReadDepth) throws(StorageFailure) -> StorageOutcome {
         var scratch = ByteBuffer()
         return RecordRules.read(try self.held(RecordPlace(name), scratch: &scratch), depth: depth)
+    }
+
+    /// The answer to a read that needs neither LevelDB nor its thread; nil for any other. From any thread, and in no time.
+    package func cachedOutcome(_ name: ObjectName, _ depth: ReadDepth) -> StorageOutcome? {
+        self.cache.outcome(name, depth)
+    }
+
+    /// As `read`, through the cache.
+    func readThrough(
+        _ name: ObjectName, _ depth: ReadDepth, scratch: inout ByteBuffer
+    ) throws(StorageFailure) -> StorageOutcome {
+        switch self.cache.look(name, depth) {
+        case .found(let outcome): return outcome
+        case .missed(let ticket):
+            let held = try self.held(RecordPlace(name), scratch: &scratch)
+            if let ticket, case .held(let record) = held { self.cache.add(name, record, ticket) }
+            return RecordRules.read(held, depth: depth)
+        }
     }
 
     /// As `read`, without judging the record; `scratch` is reused for the storage key.
@@ -223,6 +243,9 @@ package final class LevelDBEngine: Sendable {
             falsePositives: self.counters.falsePositives.load(ordering: .relaxed))
     }
 
+    /// What the cache of records did since the store was opened.
+    package var cacheFigures: CacheFigures { self.cache.figures }
+
     /// What the group commits since the store was opened took.
     package var commitFigures: CommitFigures { self.counters.commitFigures }
 
@@ -288,7 +311,7 @@ package final class LevelDBEngine: Sendable {
     /// spoilt the last write instead, that may have held the lease, or dots that other nodes have seen.
     private static func renewAuthor(_ database: LevelDB) throws -> NodeID {
         let author = NodeID(rawValue: UInt64.random(in: 1...UInt64.max))
-        let batch = try WriteBatch()
+        var batch = try WriteBatch()
         batch.put(NodeRecord.author.key, NodeRecord.author.value(ByteBuffer(integer: author.rawValue)))
         try database.write(batch, isSynced: true)
         return author
@@ -330,7 +353,7 @@ package final class LevelDBEngine: Sendable {
     }
 
     private static func note(_ owner: NodeID, in database: LevelDB) throws {
-        let batch = try WriteBatch()
+        var batch = try WriteBatch()
         batch.put(NodeRecord.owner.key, NodeRecord.owner.value(ByteBuffer(integer: owner.rawValue)))
         try database.write(batch, isSynced: true)
     }

@@ -31,8 +31,8 @@ package struct LevelDBOptions: Sendable {
     /// The log grows by this many bytes ahead of its use, so that a sync writes data alone; zero lets each write make it
     /// longer. Of use where each commit is synced.
     package var logStepBytes = 1 << 20
-    /// Records written last that the writer keeps in memory, in bytes; zero keeps none.
-    package var writtenRecordsBytesMax = 16 << 20
+    /// The cache of records that were written or read last, in bytes; zero keeps none.
+    package var recordCacheBytes = 24 << 20
     /// Tables are split at this size.
     package var tableBytes = 8 << 20
     /// Data blocks are read and checked as a whole.

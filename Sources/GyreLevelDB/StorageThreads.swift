@@ -153,7 +153,7 @@ package final class StorageThreads: Sendable {
     ) throws(StorageFailure) -> StorageOutcome {
         switch request {
         case .read(_, let name, let depth):
-            return RecordRules.read(try self.engine.held(RecordPlace(name), scratch: &scratch), depth: depth)
+            return try self.engine.readThrough(name, depth, scratch: &scratch)
         case .hint(_, let hint):
             return try self.engine.outcome(of: hint, scratch: &scratch)
         case .list(_, let range):

@@ -72,6 +72,8 @@ package enum MetricCatalogue {
         counter("healed", "records", "Corrupt records rewritten from other replicas."),
         counter("versions_collected", "objects", "Objects whose expired versions were removed."),
         counter("objects_scanned", "objects", "Objects read by scans of the store."),
+        counter("record_cache_hits", "reads", "Reads of objects that the cache of records answered."),
+        counter("record_cache_misses", "reads", "Reads of objects that LevelDB was asked for."),
         counter("bloom_checks", "questions", "Questions asked of Bloom filters."),
         counter(
             "bloom_negatives", "questions", "Questions that a Bloom filter answered with no, each a block not read."),

@@ -10,12 +10,15 @@ enum OperationKind: UInt64 {
 /// an answer that comes too late finds nothing. It begins anywhere, so that an answer to an earlier life of the node finds
 /// nothing either: a peer whose disk is slow sends it over the connection of the next life, and counting it there would
 /// acknowledge a write that nobody has. Tag 0 is never given out: it means "no answer wanted".
-struct SlotTable<Operation> {
+///
+/// The operations lie in memory of the table's own, since a look into an array of optionals copies the whole element, which
+/// counts a dozen references up and down. Invariant: a place is initialized exactly while its state says `inUse`.
+struct SlotTable<Operation>: ~Copyable {
     private let kind: OperationKind
     private let firstGeneration: UInt64
-    private var operations: [Operation?] = []
-    /// By place: its generation, and `inUse` while an operation is there. Apart from the operations, because a look at one of those
-    /// costs a copy of it.
+    private var operations: UnsafeMutablePointer<Operation>
+    private var capacity: Int
+    /// By place: its generation, and `inUse` while an operation is there.
     private var states: [UInt64] = []
     private var free: [Int] = []
 
@@ -28,6 +31,13 @@ struct SlotTable<Operation> {
     init(kind: OperationKind, life: UInt64) {
         self.kind = kind
         self.firstGeneration = life % 0xFFF_FFFF + 1
+        self.capacity = 8
+        self.operations = .allocate(capacity: self.capacity)
+    }
+
+    deinit {
+        for index in self.states.indices where self.isInUse(index) { (self.operations + index).deinitialize(count: 1) }
+        self.operations.deallocate()
     }
 
     /// Keeps `operation` and returns its tag.
@@ -37,13 +47,22 @@ struct SlotTable<Operation> {
             index = reused
         } else {
             index = self.states.count
+            if index == self.capacity { self.grow() }
             self.states.append(self.firstGeneration)
-            self.operations.append(nil)
         }
-        assert(self.states[index] & Self.inUse == 0, "slot \(index) is in use")
-        self.operations[index] = operation
+        precondition(!self.isInUse(index), "slot \(index) is in use")
+        (self.operations + index).initialize(to: operation)
         self.states[index] |= Self.inUse
         return self.tag(index)
+    }
+
+    /// Twice the places; all are in use when this is called.
+    private mutating func grow() {
+        let larger = UnsafeMutablePointer<Operation>.allocate(capacity: self.capacity * 2)
+        larger.moveInitialize(from: self.operations, count: self.capacity)
+        self.operations.deallocate()
+        self.operations = larger
+        self.capacity *= 2
     }
 
     /// Where the operation with `tag` lies, or nil when it is over or never was.
@@ -60,36 +79,33 @@ struct SlotTable<Operation> {
         self.kind.rawValue << 60 | (self.states[index] & 0xFFF_FFFF) << 32 | UInt64(index)
     }
 
-    /// The operation at `index`, which must be in use; changed in place, because taking it out and putting it back would
-    /// move some 300 bytes twice for every look at it.
+    /// The operation at `index`, which must be in use; looked at and changed in place.
     subscript(_ index: Int) -> Operation {
-        // A free slot here is a bug of the node, and the trap of `!` says so.
         _read {
-            // swift-format-ignore: NeverForceUnwrap
-            yield self.operations[index]!
+            precondition(self.isInUse(index), "slot \(index) is free")
+            yield self.operations[index]
         }
         _modify {
-            // swift-format-ignore: NeverForceUnwrap
-            yield &self.operations[index]!
+            precondition(self.isInUse(index), "slot \(index) is free")
+            yield &self.operations[index]
         }
     }
 
     /// Ends the operation at `index` and returns it.
     mutating func remove(_ index: Int) -> Operation {
-        guard let operation = self.operations[index].take() else {
-            preconditionFailure("slot \(index) is free")
-        }
+        precondition(self.isInUse(index), "slot \(index) is free")
         self.states[index] = (self.states[index] & 0xFFF_FFFF) % 0xFFF_FFFF + 1
         self.free.append(index)
-        return operation
+        return (self.operations + index).move()
     }
 
     /// Places in use, lowest first, appended to `found`; walks all slots ever used at once.
     func indices(into found: inout [Int], where matches: (borrowing Operation) -> Bool) {
         if self.count == 0 { return }
-        // Looked at in place: a copy of an operation would count up and down whatever it refers to, ten times a put.
-        for index in self.states.indices where self.states[index] & Self.inUse != 0 && matches(self[index]) {
+        for index in self.states.indices where self.isInUse(index) && matches(self.operations[index]) {
             found.append(index)
         }
     }
+
+    private func isInUse(_ index: Int) -> Bool { self.states[index] & Self.inUse != 0 }
 }

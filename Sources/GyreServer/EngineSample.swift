@@ -6,10 +6,12 @@ import GyreLevelDB
 struct EngineSample: Sendable {
     let commits: CommitFigures
     let filter: FilterFigures
+    let cache: CacheFigures
 
     init(_ engine: LevelDBEngine) {
         self.commits = engine.commitFigures
         self.filter = engine.filterFigures
+        self.cache = engine.cacheFigures
     }
 }
 

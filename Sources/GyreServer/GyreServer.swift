@@ -304,11 +304,12 @@ extension GyreServer {
         let identity = ShellIdentity(
             node: directory.identity.node, address: me.address, cluster: options.cluster,
             partitionCount: UInt32(options.partitionCount), replicas: UInt8(options.replicas))
+        let engine = directory.engine
         let shell = NodeShell(
             node: node, identity: identity, limits: limits, clock: clock,
             random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, presence: presence, ended: ended,
-            log: log, tracer: tracer, submit: { requests in storage.submit(requests) == .queued })
-        let engine = directory.engine
+            log: log, tracer: tracer, submit: { requests in storage.submit(requests) == .queued },
+            lookUp: engine.cachedOutcome)
         shell.storageFigures = { EngineSample(engine) }
         return shell
     }

@@ -45,6 +45,7 @@ final class NodeShell {
     private var inputsWaiting: [NodeInput] = []
 
     private let submit: ([StorageRequest]) -> Bool
+    private let lookUp: (ObjectName, ReadDepth) -> StorageOutcome?
     private var storageBatch: [StorageRequest] = []
     private(set) var storageInFlight = 0
 
@@ -99,12 +100,14 @@ final class NodeShell {
 
     /// A shell that does nothing until `start`.
     ///
-    /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `ended` is fulfilled when a
+    /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `lookUp` answers those reads
+    /// that need no disk, and must not block. `ended` is fulfilled when a
     /// stop is complete and failed when the disk fails. Traces of requests are carried on without `tracer` too.
     init(
         node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
         loop: any EventLoop, presence: PresenceKeeper, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
-        submit: @escaping ([StorageRequest]) -> Bool
+        submit: @escaping ([StorageRequest]) -> Bool,
+        lookUp: @escaping (ObjectName, ReadDepth) -> StorageOutcome? = { _, _ in nil }
     ) {
         self.node = node
         self.identity = identity
@@ -119,6 +122,7 @@ final class NodeShell {
         self.loop = loop
         self.log = log
         self.submit = submit
+        self.lookUp = lookUp
         self.tracer = tracer
         self.spans = tracer.map(PeerSpans.init)
         self.notices = NoticeGate(perSecondMax: limits.noticesPerSecondMax)
@@ -266,8 +270,11 @@ final class NodeShell {
         self.deliver(.peer(node, self.spans?.onReceive(message, from: node, at: self.now.instant) ?? message))
     }
 
-    /// Hands the disk a request at the end of the turn.
+    /// Hands the disk a request at the end of the turn; a read that memory answers need not go there.
     func store(_ request: StorageRequest) {
+        if case .read(let tag, let name, let depth) = request, let outcome = self.lookUp(name, depth) {
+            return self.deliver(.storage(StorageReply(tag: tag, outcome: outcome)))
+        }
         self.storageBatch.append(request)
         self.scheduleFlush()
     }

@@ -83,6 +83,8 @@ struct ServerMetrics {
         ) -> (counter: Counter, read: (EngineSample) -> UInt64) { (Counter(label: "gyre_\(name)_total"), read) }
         self.storage = [
             stored("storage_stalls") { $0.commits.stalls },
+            stored("record_cache_hits") { $0.cache.hits },
+            stored("record_cache_misses") { $0.cache.misses },
             stored("bloom_checks") { $0.filter.checks },
             stored("bloom_negatives") { $0.filter.negatives },
             stored("bloom_false_positives") { $0.filter.falsePositives },

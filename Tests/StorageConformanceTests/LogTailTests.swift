@@ -47,7 +47,7 @@ struct LogTailTests {
     private static func crashed(valueBytes: [Int]) throws -> Crashed {
         let place = try Place()
         let database = try LevelDB(path: place.path, Self.options())
-        let batch = try WriteBatch()
+        var batch = try WriteBatch()
         let log = try #require(place.log)
         var ends: [Int] = []
         for (number, count) in valueBytes.enumerated() {
@@ -168,7 +168,7 @@ struct LogTailTests {
         let place = try Place()
         do {
             let database = try LevelDB(path: place.path, Self.options())
-            let batch = try WriteBatch()
+            var batch = try WriteBatch()
             batch.put(ByteBuffer(string: "key"), ByteBuffer(string: "value"))
             try database.write(batch, isSynced: true)
         }
