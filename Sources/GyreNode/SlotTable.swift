@@ -41,7 +41,7 @@ struct SlotTable<Operation>: ~Copyable {
     }
 
     /// Keeps `operation` and returns its tag.
-    mutating func insert(_ operation: Operation) -> UInt64 {
+    mutating func insert(_ operation: consuming Operation) -> UInt64 {
         let index: Int
         if let reused = self.free.popLast() {
             index = reused
