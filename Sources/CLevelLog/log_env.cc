@@ -101,24 +101,96 @@ class GrownLog final : public leveldb::WritableFile {
     size_t length_ = 0;
 };
 
-class GrownLogEnv final : public leveldb::EnvWrapper {
+/// A table whose bytes go to the disk while it is written. Left to its end, a sync would send many MiB at once, and the syncs of
+/// the log, for which clients wait, would stand behind them.
+class SteadyTable final : public leveldb::WritableFile {
   public:
-    GrownLogEnv(leveldb::Env *base, size_t step) : EnvWrapper(base), step_(step) {}
+    SteadyTable(std::string name, int descriptor) : name_(std::move(name)), descriptor_(descriptor) {}
+
+    ~SteadyTable() override {
+        if (descriptor_ >= 0) Close();
+    }
+
+    Status Append(const Slice &data) override {
+        waiting_.append(data.data(), data.size());
+        return waiting_.size() < kWriteBytes ? Status::OK() : Flush();
+    }
+
+    Status Flush() override {
+        if (waiting_.empty()) return Status::OK();
+        Status status = writeAll(descriptor_, name_, waiting_.data(), waiting_.size(), end_);
+        if (!status.ok()) return status;
+        end_ += waiting_.size();
+        waiting_.clear();
+        if (end_ - begun_ < kStepBytes) return status;
+        // Begins to write the last step, and waits for the one before it.
+        status = Range(begun_, end_, SYNC_FILE_RANGE_WRITE);
+        if (status.ok() && begun_ > done_) status = Range(done_, begun_, SYNC_FILE_RANGE_WAIT_BEFORE);
+        done_ = begun_;
+        begun_ = end_;
+        return status;
+    }
+
+    Status Sync() override {
+        Status status = Flush();
+        if (!status.ok()) return status;
+        return fdatasync(descriptor_) == 0 ? Status::OK() : failure(name_);
+    }
+
+    Status Close() override {
+        Status status = Flush();
+        if (close(descriptor_) != 0 && status.ok()) status = failure(name_);
+        descriptor_ = -1;
+        return status;
+    }
+
+  private:
+    /// An error counts, since the system tells each one once: a sync after it would find nothing amiss. Where the call does not
+    /// exist or is not allowed, the sync at the end does it all.
+    Status Range(size_t from, size_t to, unsigned flags) {
+        if (sync_file_range(descriptor_, static_cast<off_t>(from), static_cast<off_t>(to - from), flags) == 0 ||
+            errno == ENOSYS || errno == EPERM) {
+            return Status::OK();
+        }
+        return failure(name_);
+    }
+
+    static constexpr size_t kWriteBytes = 64 << 10;
+    static constexpr size_t kStepBytes = 256 << 10;
+
+    const std::string name_;
+    int descriptor_;
+    std::string waiting_;
+    /// Where the table ends, without what waits; up to where it was begun to be written to the disk; up to where that is done.
+    size_t end_ = 0;
+    size_t begun_ = 0;
+    size_t done_ = 0;
+};
+
+class ServingEnv final : public leveldb::EnvWrapper {
+  public:
+    ServingEnv(leveldb::Env *base, size_t step) : EnvWrapper(base), step_(step) {}
 
     Status NewWritableFile(const std::string &name, leveldb::WritableFile **result) override {
-        static const char suffix[] = ".log";
-        const size_t count = sizeof(suffix) - 1;
-        if (name.size() < count || name.compare(name.size() - count, count, suffix) != 0) {
-            return EnvWrapper::NewWritableFile(name, result);
-        }
+        const bool isLog = Ends(name, ".log");
+        if (!isLog && !Ends(name, ".ldb")) return EnvWrapper::NewWritableFile(name, result);
         *result = nullptr;
         int descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (descriptor < 0) return failure(name);
-        *result = new GrownLog(name, descriptor, step_);
+        if (isLog) {
+            *result = new GrownLog(name, descriptor, step_);
+        } else {
+            *result = new SteadyTable(name, descriptor);
+        }
         return Status::OK();
     }
 
   private:
+    static bool Ends(const std::string &name, const char *suffix) {
+        const size_t count = strlen(suffix);
+        return name.size() >= count && name.compare(name.size() - count, count, suffix) == 0;
+    }
+
     const size_t step_;
 };
 
@@ -131,7 +203,7 @@ leveldb_env_t *gyre_log_env_create(size_t step) {
     if (known->rep != leveldb::Env::Default() || !known->is_default) return nullptr;
     auto *env = new (std::nothrow) leveldb_env_t;
     if (env == nullptr) return nullptr;
-    env->rep = new (std::nothrow) GrownLogEnv(known->rep, step);
+    env->rep = new (std::nothrow) ServingEnv(known->rep, step);
     env->is_default = false;
     if (env->rep == nullptr) {
         delete env;
