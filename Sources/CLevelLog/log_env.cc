@@ -124,8 +124,8 @@ class SteadyTable final : public leveldb::WritableFile {
         waiting_.clear();
         if (end_ - begun_ < kStepBytes) return status;
         // Begins to write the last step, and waits for the one before it.
-        status = Range(begun_, end_, SYNC_FILE_RANGE_WRITE);
-        if (status.ok() && begun_ > done_) status = Range(done_, begun_, SYNC_FILE_RANGE_WAIT_BEFORE);
+        if (steady_) status = Range(begun_, end_, SYNC_FILE_RANGE_WRITE);
+        if (steady_ && status.ok() && begun_ > done_) status = Range(done_, begun_, SYNC_FILE_RANGE_WAIT_BEFORE);
         done_ = begun_;
         begun_ = end_;
         return status;
@@ -146,10 +146,13 @@ class SteadyTable final : public leveldb::WritableFile {
 
   private:
     /// An error counts, since the system tells each one once: a sync after it would find nothing amiss. Where the call does not
-    /// exist or is not allowed, the sync at the end does it all.
+    /// exist or is not allowed, which its first use shows, the sync at the end does it all.
     Status Range(size_t from, size_t to, unsigned flags) {
-        if (sync_file_range(descriptor_, static_cast<off_t>(from), static_cast<off_t>(to - from), flags) == 0 ||
-            errno == ENOSYS || errno == EPERM) {
+        if (sync_file_range(descriptor_, static_cast<off_t>(from), static_cast<off_t>(to - from), flags) == 0) {
+            return Status::OK();
+        }
+        if (errno == ENOSYS || (errno == EPERM && flags == SYNC_FILE_RANGE_WRITE && from == 0)) {
+            steady_ = false;
             return Status::OK();
         }
         return failure(name_);
@@ -165,6 +168,7 @@ class SteadyTable final : public leveldb::WritableFile {
     size_t end_ = 0;
     size_t begun_ = 0;
     size_t done_ = 0;
+    bool steady_ = true;
 };
 
 class ServingEnv final : public leveldb::EnvWrapper {

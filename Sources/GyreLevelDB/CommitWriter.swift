@@ -72,7 +72,8 @@ package struct CommitWriter: ~Copyable {
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
         self.batch.clear()
-        self.engine.cache.endCommit(forgetting: self.overlay.keys.lazy.filter { $0.target == nil }.map(\.name))
+        for place in self.overlay.keys where place.target == nil { self.engine.cache.forget(place.name) }
+        self.engine.cache.endCommit()
         if !self.overlay.isEmpty { self.overlay = [:] }
         // A scratch that one huge record has made large is not kept for ever.
         if self.entryScratch.capacity > 1 << 20 { self.entryScratch = ByteBuffer() }
@@ -95,10 +96,10 @@ package struct CommitWriter: ~Copyable {
         case .merge(_, let name, let record):
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
-            if let known = self.engine.cache.record(name),
+            if self.overlay[RecordPlace(name)] == nil, let known = self.engine.cache.record(name),
                 case .corrupt = try self.engine.held(RecordPlace(name), scratch: &self.keyScratch)
             {
-                // The writer still remembers what stood there, and that is written again.
+                // What stood there is still in memory, and that is written again.
                 return try self.change(RecordPlace(name)) { _ in RecordRules.restore(known, record, name: name) }
             }
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: true) }
@@ -157,7 +158,9 @@ package struct CommitWriter: ~Copyable {
 
     private mutating func remove(_ name: ObjectName, _ digest: RecordDigest?) throws(StorageFailure) -> Bool {
         let place = RecordPlace(name)
-        let current = try self.current(place)
+        // Whoever asks without a digest could not read what is on disk; what memory holds says nothing of that.
+        let isUnread = digest == nil && self.overlay[place] == nil
+        let current = isUnread ? try self.engine.held(place, scratch: &self.keyScratch) : try self.current(place)
         guard RecordRules.mayDrop(current, digest) else { return false }
         self.counts.remove(current)
         self.forgetTrees()

@@ -14,7 +14,7 @@ package struct CacheFigures: Sendable {
 ///
 /// The writer alone changes records, and what it writes it keeps here or forgets. A reader sees only what is committed,
 /// and may add what it found in LevelDB as long as the writer touched nothing of the kind meanwhile. Sendable: one lock,
-/// held for the time of a copy of at most 16 KiB, a few times when entries are spared.
+/// held for the time of a copy of at most 16 KiB, seventeen times when entries are spared.
 final class RecordCache: Sendable {
     /// What a look found.
     enum Look {
@@ -69,7 +69,7 @@ final class RecordCache: Sendable {
     }
 
     /// Keeps what the commit under way writes. False when it is not kept; then nothing is known of `name`, and the writer
-    /// must `endCommit` with it.
+    /// must `forget` it once more when the commit is in the store.
     func keep(_ name: ObjectName, _ record: ObjectRecord) -> Bool {
         self.state.withLock { state in
             state.changes[state.kind(name)] &+= 1
@@ -77,7 +77,7 @@ final class RecordCache: Sendable {
         }
     }
 
-    /// Forgets what was known of `name`, which the commit under way changes.
+    /// Forgets what was known of `name`, which the commit under way changes; called again when that is in the store.
     func forget(_ name: ObjectName) {
         self.state.withLock { state in
             state.changes[state.kind(name)] &+= 1
@@ -85,17 +85,9 @@ final class RecordCache: Sendable {
         }
     }
 
-    /// The commit under way is in the store; `others` are the names that it changed and that are not kept.
-    func endCommit(forgetting others: some Sequence<ObjectName>) {
-        self.state.withLock { state in
-            for name in others {
-                // A reader may have read what stood there before, and added it since.
-                state.changes[state.kind(name)] &+= 1
-                state.slab.forget(name)
-            }
-            state.slab.endCommit()
-        }
-    }
+    /// The commit under way is in the store, and what it changed and could not keep was forgotten once more since then: a
+    /// reader may have read what stood there before, and added it.
+    func endCommit() { self.state.withLock { $0.slab.endCommit() } }
 
     // MARK: - Readers
 

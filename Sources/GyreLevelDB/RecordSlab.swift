@@ -7,8 +7,8 @@ import NIOCore
 ///
 /// A record of its own on the heap costs an object, a counter and a free block that are all cold when it leaves; here the
 /// oldest entry is passed over instead. What came in first leaves first, unless somebody asked for it since: then it goes
-/// to the front once more (CLOCK, Corbató 1968). Entries of the commit under way never leave, so that a commit sees what it
-/// wrote. Confined to its owner.
+/// to the front once more (CLOCK, Corbató 1968), as do entries of the commit under way, which never leave, so that a commit
+/// sees what it wrote. Confined to its owner.
 ///
 /// Invariants: `tail <= head <= tail + capacity`; between them entries lie one behind the other, each `bytes` long, except
 /// that what is left at the end of the memory is skipped; the table holds exactly the live ones.
@@ -37,7 +37,7 @@ struct RecordSlab: ~Copyable {
     static let entryBytesMax = 16 << 10
     /// So that the table never fills up.
     private static let entryBytesMin = 96
-    /// Entries that go to the front again while room is made for one, at most.
+    /// Entries that go to the front again while room is made for one, at most; wanted ones behind them leave all the same.
     private static let sparedMax = 16
     private static var headBytes: Int { MemoryLayout<Head>.stride }
 
@@ -47,7 +47,8 @@ struct RecordSlab: ~Copyable {
     /// By place: the low half of the token, and in the upper half where its entry is, in units of eight bytes and one more.
     private let table: UnsafeMutablePointer<UInt64>
     private let mask: Int
-    private let spare: UnsafeMutableRawPointer
+    /// Odd and drawn anew, so that nobody can choose names that crowd one part of the table.
+    private let spread: UInt64
     private var head = 0
     private var tail = 0
     /// The commit under way.
@@ -55,22 +56,22 @@ struct RecordSlab: ~Copyable {
     /// How many records there are.
     private(set) var count = 0
 
-    /// An empty slab that takes `bytesMax` bytes, its table included; with less than 4 KiB it keeps nothing.
+    /// An empty slab that takes `bytesMax` bytes, its table included, 16 GiB at most; with less than 4 KiB it keeps nothing.
     init(bytesMax: Int) {
+        let bytesMax = min(bytesMax, 16 << 30)
         var places = 1
         while places < bytesMax / 64 { places *= 2 }
         let capacity = bytesMax < 4 << 10 ? 0 : (bytesMax - places * 8) & ~7
         self.capacity = capacity
         self.mask = places - 1
         self.memory = .allocate(byteCount: max(capacity, 8), alignment: 16)
-        self.spare = .allocate(byteCount: Self.entryBytesMax, alignment: 16)
+        self.spread = UInt64.random(in: 0...UInt64.max) | 1
         self.table = .allocate(capacity: places)
         self.table.initialize(repeating: 0, count: places)
     }
 
     deinit {
         self.memory.deallocate()
-        self.spare.deallocate()
         self.table.deallocate()
     }
 
@@ -137,7 +138,7 @@ struct RecordSlab: ~Copyable {
         }
         // Some more than is needed: contexts grow by a few bytes when other nodes coordinate.
         let bytes = max((needed + 16 + 7) & ~7, Self.entryBytesMin)
-        guard bytes <= min(Self.entryBytesMax, self.capacity / 4), let offset = self.room(for: bytes, Self.sparedMax)
+        guard bytes <= min(Self.entryBytesMax, self.capacity / 4), let offset = self.room(for: bytes)
         else { return false }
         head.bytes = UInt32(bytes)
         self.setEntry(offset, head)
@@ -158,9 +159,9 @@ struct RecordSlab: ~Copyable {
 
     // MARK: - The ring
 
-    /// Makes room for an entry and returns where it is; nil when the oldest is of the commit under way.
-    private mutating func room(for bytes: Int, _ spared: Int) -> Int? {
-        var spared = spared
+    /// Makes room for an entry and returns where it is; nil when too many of the oldest are of the commit under way.
+    private mutating func room(for bytes: Int) -> Int? {
+        var spared = Self.sparedMax
         while true {
             let left = self.capacity - self.head % self.capacity
             let wanted = bytes <= left ? bytes : left + bytes
@@ -168,10 +169,7 @@ struct RecordSlab: ~Copyable {
             guard self.dropOldest(&spared) else { return nil }
         }
         let left = self.capacity - self.head % self.capacity
-        if bytes > left {
-            if left >= Self.headBytes { self.setEntry(self.head % self.capacity, Self.gap(left)) }
-            self.head += left
-        }
+        if bytes > left { self.skip(left) }
         defer { self.head += bytes }
         return self.head % self.capacity
     }
@@ -195,18 +193,42 @@ struct RecordSlab: ~Copyable {
             self.tail += bytes
             return true
         }
-        if head.commit == self.commit { return false }
+        let isPending = head.commit == self.commit
+        if isPending || head.flags & Head.wanted != 0, spared > 0 {
+            spared -= 1
+            if !isPending { head.flags &= ~Head.wanted }
+            if self.moveToFront(offset, head) { return true }
+        }
+        if isPending { return false }
         self.remove(self.place(of: offset, head.token))
         self.tail += bytes
-        guard head.flags & Head.wanted != 0, spared > 0 else { return true }
-        spared -= 1
-        head.flags &= ~Head.wanted
-        self.spare.copyMemory(from: self.memory + offset, byteCount: bytes)
-        guard let front = self.room(for: bytes, 0) else { return true }
-        (self.memory + front).copyMemory(from: self.spare, byteCount: bytes)
-        self.setEntry(front, head)
-        self.enter(head.token, front)
         return true
+    }
+
+    /// Moves the oldest entry, at `offset`, to the front as `head`. The room that it leaves is enough for it, unless the end of the
+    /// memory is in between and the rest there reaches the entry itself: then it stays, and false comes back.
+    private mutating func moveToFront(_ offset: Int, _ head: Head) -> Bool {
+        let bytes = Int(head.bytes)
+        let left = self.capacity - self.head % self.capacity
+        if bytes > left {
+            guard left <= self.capacity - (self.head - self.tail) else { return false }
+            self.skip(left)
+        }
+        let front = self.head % self.capacity
+        let place = self.place(of: offset, head.token)
+        // The two may overlap when the ring is full.
+        (self.memory + front).copyMemory(from: self.memory + offset, byteCount: bytes)
+        self.setEntry(front, head)
+        self.table[place] = self.tableEntry(head.token, front)
+        self.tail += bytes
+        self.head += bytes
+        return true
+    }
+
+    /// Leaves the `rest` at the end of the memory out.
+    private mutating func skip(_ rest: Int) {
+        if rest >= Self.headBytes { self.setEntry(self.head % self.capacity, Self.gap(rest)) }
+        self.head += rest
     }
 
     private func entry(_ offset: Int) -> Head { self.memory.load(fromByteOffset: offset, as: Head.self) }
@@ -226,11 +248,16 @@ struct RecordSlab: ~Copyable {
 
     private func offset(_ tableEntry: UInt64) -> Int { (Int(tableEntry >> 32) - 1) * 8 }
 
-    private func home(_ tableEntry: UInt64) -> Int { Int(tableEntry & 0xFFFF_FFFF) & self.mask }
+    private func tableEntry(_ token: UInt64, _ offset: Int) -> UInt64 {
+        UInt64(offset / 8 + 1) << 32 | token & 0xFFFF_FFFF
+    }
+
+    /// Where the search for a token, or for what the table holds of it, begins.
+    private func home(_ token: UInt64) -> Int { Int(((token & 0xFFFF_FFFF) &* self.spread) >> 32) & self.mask }
 
     private func place(of name: ObjectName) -> Int? {
         let low = name.token.rawValue & 0xFFFF_FFFF
-        var place = Int(low) & self.mask
+        var place = self.home(low)
         while self.table[place] != 0 {
             if self.table[place] & 0xFFFF_FFFF == low, self.isEntry(self.offset(self.table[place]), of: name) {
                 return place
@@ -242,7 +269,7 @@ struct RecordSlab: ~Copyable {
 
     /// Where the table says that an entry with `token` is at `offset`, which is live.
     private func place(of offset: Int, _ token: UInt64) -> Int {
-        var place = Int(token & 0xFFFF_FFFF) & self.mask
+        var place = self.home(token)
         while self.offset(self.table[place]) != offset {
             precondition(self.table[place] != 0, "an entry that the table does not hold")
             place = (place + 1) & self.mask
@@ -267,9 +294,9 @@ struct RecordSlab: ~Copyable {
     }
 
     private mutating func enter(_ token: UInt64, _ offset: Int) {
-        var place = Int(token & 0xFFFF_FFFF) & self.mask
+        var place = self.home(token)
         while self.table[place] != 0 { place = (place + 1) & self.mask }
-        self.table[place] = UInt64(offset / 8 + 1) << 32 | token & 0xFFFF_FFFF
+        self.table[place] = self.tableEntry(token, offset)
         self.count += 1
     }
 

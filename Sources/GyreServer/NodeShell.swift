@@ -42,7 +42,7 @@ final class NodeShell {
     private var clock: ShellClock
     private var effects: [NodeEffect] = []
     private var isStepping = false
-    private var inputsWaiting: [NodeInput] = []
+    private var inputsWaiting = CircularBuffer<NodeInput>()
 
     private let submit: ([StorageRequest]) -> Bool
     private let lookUp: (ObjectName, ReadDepth) -> StorageOutcome?

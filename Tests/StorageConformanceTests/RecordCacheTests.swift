@@ -94,6 +94,29 @@ struct RecordCacheTests {
         #expect(try Siblings(decoding: &body).values == ["newer"], "what the writer knew is not forgotten")
     }
 
+    @Test func aRecordThatIsUnreadableOnDiskCanBeRemovedWhateverIsCached() throws {
+        let directory = TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
+        let engine = try LevelDBEngine(
+            path: directory.path + "/store", owner: Store.owner, options: LevelDBOptions())
+        var writer = try CommitWriter(engine)
+        let name = try Sample.name("k")
+        let tag = StorageTag(rawValue: 1)
+        var replies: [StorageReply] = []
+        let put = Update.put(Sample.version(1, "value"), seen: .blind, ifAbsent: false)
+        _ = try writer.commit([.update(tag, name, put)], from: 0, into: &replies)
+        #expect(engine.cachedOutcome(name, .record) != nil)
+        var rotten = try WriteBatch()
+        rotten.put(StorageKey.bytes(of: name), ByteBuffer(string: "no record at all"))
+        try engine.database.write(rotten, isSynced: true)
+        _ = try writer.commit([.remove(tag, [(name: name, digest: nil)])], from: 0, into: &replies)
+        guard case .removed([true])? = replies.last?.outcome, case .absent = try engine.read(name, .record) else {
+            Issue.record("it is still there")
+            return
+        }
+        #expect(engine.cachedOutcome(name, .record) == nil)
+    }
+
     // MARK: - What is kept
 
     private func record(_ value: String, of name: ObjectName) -> ObjectRecord {
@@ -213,12 +236,13 @@ struct RecordCacheTests {
             return
         }
         cache.add(name, old, ticket)
-        cache.endCommit(forgetting: [])
+        cache.endCommit()
         #expect(shown() == new.digest)
         // What is not kept is not shown either, nor what was read while it was written.
         guard case .missed(let late?) = cache.look(try Sample.name("other"), .digest) else { return }
         cache.forget(name)
-        cache.endCommit(forgetting: [name])
+        cache.forget(name)
+        cache.endCommit()
         #expect(shown() == nil)
         cache.add(name, new, ticket)
         #expect(shown() == nil, "the ticket is older than a write")
