@@ -68,13 +68,15 @@ package final class LevelDBEngine: Sendable {
     // MARK: - Reads
 
     /// Looks an object up on the calling thread; blocks for a disk read when the block is not cached.
-    /// Sees every write whose reply was given, and nothing else; asks LevelDB whatever is cached. Throws when the system refuses to read.
+    /// Sees every write whose reply was given. Asks LevelDB, whatever the cache of records holds. Throws when the system refuses
+    /// to read.
     package func read(_ name: ObjectName, _ depth: ReadDepth) throws(StorageFailure) -> StorageOutcome {
         var scratch = ByteBuffer()
         return RecordRules.read(try self.held(RecordPlace(name), scratch: &scratch), depth: depth)
     }
 
-    /// The answer to a read that needs neither LevelDB nor its thread; nil for any other. From any thread, and in no time.
+    /// The answer to a read that needs neither LevelDB nor its thread; nil for any other. From any
+    /// thread; waits at most for the lock of `RecordCache`, which nobody holds during a system call of ours.
     package func cachedOutcome(_ name: ObjectName, _ depth: ReadDepth) -> StorageOutcome? {
         self.cache.outcome(name, depth)
     }

@@ -14,7 +14,7 @@ package struct CacheFigures: Sendable {
 ///
 /// The writer alone changes records, and what it writes it keeps here or forgets. A reader sees only what is committed,
 /// and may add what it found in LevelDB as long as the writer touched nothing of the kind meanwhile. Sendable: one lock,
-/// held for the time of a copy of at most 16 KiB, seventeen times when entries are spared.
+/// held for the copy of at most 16 KiB, of sixteen times that when entries are spared, and for dropping what makes room.
 final class RecordCache: Sendable {
     /// What a look found.
     enum Look {

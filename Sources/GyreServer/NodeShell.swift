@@ -101,8 +101,8 @@ final class NodeShell {
     /// A shell that does nothing until `start`.
     ///
     /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `lookUp` answers those reads
-    /// that need no disk, and must not block. `ended` is fulfilled when a
-    /// stop is complete and failed when the disk fails. Traces of requests are carried on without `tracer` too.
+    /// that need no disk, and must not wait for one. `ended` is fulfilled when a stop is complete and failed when the disk
+    /// fails. Traces of requests are carried on without `tracer` too.
     init(
         node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
         loop: any EventLoop, presence: PresenceKeeper, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
