@@ -13,8 +13,8 @@ import time
 THREADS = 4
 
 
-def work(address, step, until, counts, lock):
-    due = time.perf_counter()
+def work(address, first, step, until, counts, lock):
+    due = first
     while due < until:
         time.sleep(max(0, due - time.perf_counter()))
         due += step
@@ -32,8 +32,10 @@ def main():
     host, port = sys.argv[1].rsplit(":", 1)
     rate, seconds = float(sys.argv[2]), float(sys.argv[3])
     counts, lock, began = {True: 0, False: 0}, threading.Lock(), time.perf_counter()
-    arguments = ((host, int(port)), THREADS / rate, began + seconds, counts, lock)
-    threads = [threading.Thread(target=work, args=arguments) for _ in range(THREADS)]
+    # The threads take turns, or each would come at the same moment as the others.
+    starts = [began + turn / rate for turn in range(THREADS)]
+    rest = (THREADS / rate, began + seconds, counts, lock)
+    threads = [threading.Thread(target=work, args=((host, int(port)), start, *rest)) for start in starts]
     for thread in threads:
         thread.start()
     for thread in threads:
