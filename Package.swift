@@ -52,7 +52,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
@@ -63,6 +63,7 @@ let package = Package(
     targets: [
         .target(name: "CXXHash", publicHeadersPath: "include"),
         .systemLibrary(name: "CLevelDB", providers: [.apt(["libleveldb-dev"])]),
+        .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
         .target(name: "CLevelLog", publicHeadersPath: "include", linkerSettings: [.linkedLibrary("leveldb")]),
 
         room("GyreBase", ["CXXHash", nioCore]),
@@ -125,9 +126,11 @@ let package = Package(
             dependencies: [
                 "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreClient",
                 "GyreReports", "GyreMetrics", "GyreTracing", "GyreHTTP", "GyreSimulator",
-                arguments, configuration, histogram, lifecycle, logging, coreMetrics, nioCore, nioPosix,
+                "CYAML", arguments, configuration, histogram, lifecycle, logging, coreMetrics, nioCore, nioPosix,
             ],
-            swiftSettings: settings
+            swiftSettings: settings,
+            // The archive and not the shared library, which few machines have.
+            linkerSettings: [.linkedLibrary(":libyaml.a")]
         ),
 
         // A target and not a nested package: `package` access ends at a package's border, and what is measured is not public.

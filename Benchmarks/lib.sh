@@ -4,7 +4,7 @@
 gyre=${GYRE_BINARY:-}
 if [ -z "$gyre" ]; then
     echo "building gyre (release)" >&2
-    swift build -c release --product gyre 2>&1 | tail -n 1 >&2
+    swift build -c release --static-swift-stdlib --product gyre 2>&1 | tail -n 1 >&2
     gyre=$(swift build -c release --show-bin-path)/gyre
 fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/gyre-compare.XXXXXX")

@@ -12,8 +12,8 @@ torture() {
     # The tool may be slow, the nodes may not: their speed is part of what is promised.
     swift build --product gyre-torture
     if [[ -z ${GYRE_BINARY-} ]]; then
-        swift build -c release --product gyre
-        GYRE_BINARY=$(swift build -c release --product gyre --show-bin-path)/gyre
+        swift build -c release --static-swift-stdlib --product gyre
+        GYRE_BINARY=$(swift build -c release --static-swift-stdlib --product gyre --show-bin-path)/gyre
     fi
     export GYRE_BINARY
     "$(swift build --product gyre-torture --show-bin-path)/gyre-torture" "$@"

@@ -28,10 +28,10 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# Installs the two C libraries of Gyre if they are missing; says so and asks nothing.
+# Installs the C libraries of Gyre that are missing; says so and asks nothing.
 install_libraries() {
     local package missing=()
-    for package in libleveldb-dev libxxhash-dev; do
+    for package in libleveldb-dev libxxhash-dev libyaml-dev; do
         dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
     done
     ((${#missing[@]})) || return 0

@@ -23,12 +23,13 @@ struct ServeSettings {
             do { bytes = try StandardStreams.read(file, bytesMax: 1 << 20) } catch {
                 throw CommandFailure(.inputOutput, "\(error)")
             }
-            try Self.checkNames(in: String(decoding: bytes, as: UTF8.self), file)
-            let path = ConfigValue(.string(file), isSecret: false)
-            let place = ConfigReader(provider: InMemoryProvider(values: ["filePath": path]))
-            do { providers.append(try await FileProvider<YAMLSnapshot>(config: place)) } catch {
+            let settings: [String: ConfigValue]
+            do { settings = try YAMLSettings.parsed(bytes) } catch {
                 throw CommandFailure(.usage, "\(file) is not a YAML file of settings: \(error)")
             }
+            try Self.check(settings.keys, file)
+            let named = settings.map { (AbsoluteConfigKey([$0.key]), $0.value) }
+            providers.append(InMemoryProvider(values: Dictionary(uniqueKeysWithValues: named)))
         }
         self.reader = ConfigReader(providers: providers)
     }
@@ -83,15 +84,9 @@ struct ServeSettings {
     }
 
     /// A misspelt setting would otherwise be a default in disguise.
-    private static func checkNames(in text: String, _ file: String) throws {
-        for line in text.split(whereSeparator: \.isNewline) {
-            guard let first = line.first, first.isLetter, let colon = line.firstIndex(of: ":") else { continue }
-            let name = String(line[..<colon])
-            guard self.names.contains(name) else {
-                throw CommandFailure(
-                    .usage,
-                    "\(file): there is no setting '\(name)'; known are \(self.names.sorted().joined(separator: ", "))")
-            }
-        }
+    private static func check(_ found: some Sequence<String>, _ file: String) throws {
+        guard let name = found.filter({ !self.names.contains($0) }).min() else { return }
+        throw CommandFailure(
+            .usage, "\(file): there is no setting '\(name)'; known are \(self.names.sorted().joined(separator: ", "))")
     }
 }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
 import GyreSimulator
 
 /// `gyre simulate --scenario`: plays one story and compares what came out with what is written in it.
@@ -14,7 +14,7 @@ extension SimulateCommand {
             do {
                 try outcome.text.write(toFile: path, atomically: true, encoding: .utf8)
             } catch {
-                throw CommandFailure(.inputOutput, "cannot write \(path): \(error.localizedDescription)")
+                throw CommandFailure(.inputOutput, "cannot write \(path): \(error)")
             }
             print(outcome.difference == nil ? "\(path): as it was" : "\(path): rewritten; review the difference")
         } else if let difference = outcome.difference {
@@ -49,14 +49,11 @@ extension SimulateCommand {
     }
 
     private static func read(_ path: String) throws -> Scenario {
-        guard let file = FileHandle(forReadingAtPath: path) else {
-            throw CommandFailure(.inputOutput, "cannot read \(path)")
+        let bytes: [UInt8]
+        do { bytes = try StandardStreams.read(path, bytesMax: Scenario.bytesMax) } catch {
+            throw CommandFailure(.inputOutput, "\(error)")
         }
-        let bytes: Data
-        do { bytes = try file.read(upToCount: Scenario.bytesMax + 1) ?? Data() } catch {
-            throw CommandFailure(.inputOutput, "cannot read \(path): \(error.localizedDescription)")
-        }
-        guard let text = String(data: bytes, encoding: .utf8) else {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CommandFailure(.usage, "\(path) is not UTF-8 text")
         }
         do { return try Scenario(parsing: text) } catch { throw CommandFailure(.usage, "\(path), \(error)") }

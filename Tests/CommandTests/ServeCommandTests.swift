@@ -97,8 +97,20 @@ struct ServeCommandTests {
         let misspelt = try await Command.run(check)
         #expect(misspelt.code == 64)
         #expect(misspelt.error.contains("'write'"))
-        try write("- just\n- a list\n")
+        for (text, words) in [
+            ("- just\n- a list\n", "line 1: a file of settings"), ("name: n1\ndata: [a\n", "line 3"),
+            ("name: n1\nname: n2\n", "line 2: 'name' is set twice"), ("seed:\n  - {a: b}\n", "line 2: 'seed'"),
+            ("name:\n  first: n1\n", "line 2: 'name' must be"), ("? [a]\n: b\n", "must be a word"),
+        ] {
+            try write(text)
+            let refused = try await Command.run(check)
+            #expect(refused.code == 64)
+            #expect(refused.error.contains(words), "\(refused.error)")
+        }
+        try write("# nothing yet\n")
         #expect(try await Command.run(check).code == 64)
+        try write("name: \"n1\"   # quoted\ndata: /tmp/x\nseed: [127.0.0.1:7400, 127.0.0.1:7410]\n")
+        #expect(try await Command.run(check).code == 0)
         try write("name: n1\ndata: /tmp/x\nseed: nowhere\n")
         #expect(try await Command.run(check).error.contains("nowhere"))
     }

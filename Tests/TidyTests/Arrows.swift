@@ -43,7 +43,7 @@ enum Arrows {
         ),
         "gyre": words(
             "GyreBase GyreCausality GyreMembership GyreMessages GyreServer GyreClient GyreReports GyreMetrics GyreHTTP"
-                + " GyreTracing GyreSimulator ArgumentParser Configuration Histogram ServiceLifecycle Logging CoreMetrics NIOCore NIOPosix"
+                + " GyreTracing GyreSimulator CYAML ArgumentParser Configuration Histogram ServiceLifecycle Logging CoreMetrics NIOCore NIOPosix"
         ).union(platform),
     ]
 
