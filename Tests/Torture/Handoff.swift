@@ -6,12 +6,13 @@ import GyreClient
 /// Five nodes are the least that show it: with N = 3 there is always somebody to stand in.
 struct Handoff {
     private static let victim = 2
-    private static let before = Duration.seconds(5)
     private static let drainMax = Duration.seconds(60)
     /// Beside the drain the 99th percentile may double at full size; a small machine that is shared gets twice that.
     private static let slowerMax = 4
     /// Below this a percentile says more about the machine than about the nodes.
     private static let leastP99 = Duration.milliseconds(25)
+    /// How long it is calm first: long enough that stores write tables, as they go on to do.
+    private let calmSeconds: Int
     private let seconds: Int
     private let rate: Int
     private let signal: Int32
@@ -19,6 +20,7 @@ struct Handoff {
 
     init(_ words: Words, _ cluster: TestCluster) {
         self.seconds = words.number("seconds", or: 60)
+        self.calmSeconds = words.number("calm", or: 60)
         self.rate = words.number("rate", or: 2_000)
         self.signal = words.number("signal", or: 15) == 9 ? SIGKILL : SIGTERM
         self.cluster = cluster
@@ -50,7 +52,7 @@ struct Handoff {
 
     private func goAndComeBack(_ writer: PacedWriter) async throws {
         let began = ContinuousClock.now
-        try await Task.sleep(for: Self.before)
+        try await Task.sleep(for: .seconds(self.calmSeconds))
         let left = ContinuousClock.now
         try await self.cluster.stop(Self.victim, self.signal)
         try await Task.sleep(for: .seconds(self.seconds))
@@ -65,7 +67,7 @@ struct Handoff {
         let back = ContinuousClock.now
         var most = kept
         // Each look starts a process, which takes its part of a small machine from what is measured here.
-        try await wait(Self.drainMax, every: .seconds(1), until: "all hints are handed over; most \(most)") {
+        try await wait(Self.drainMax, every: .seconds(2), until: "all hints are handed over; most \(most)") {
             guard let pending = try await self.cluster.hintsPending() else { return false }
             most = max(most, pending)
             return pending == 0
@@ -89,14 +91,17 @@ struct Handoff {
             "  \(kept) hints were kept, and handed over within \(milliseconds(drain)) ms of its return: \(rate)/s"
         )
         say(
-            "  put p99: \(milliseconds(calm)) ms before (\(before.count)), \(milliseconds(missed)) ms while "
-                + "it was away (\(away.count)), \(milliseconds(draining)) ms while hints came home (\(during.count))"
+            "  put p99: \(tenths(calm)) ms before (\(before.count)), \(tenths(missed)) ms while "
+                + "it was away (\(away.count)), \(tenths(draining)) ms while hints came home (\(during.count))"
         )
+        say(
+            "  by 5 s: \(PacedWriter.timeline(before)) before, \(PacedWriter.timeline(away)) while it was away, "
+                + "\(PacedWriter.timeline(during)) while hints came home")
         try demand(before.count > self.rate && !during.isEmpty, "next to nothing was written")
         try demand(kept > self.rate * self.seconds / 4, "only \(kept) hints were kept")
         try demand(
             draining <= max(calm, Self.leastP99) * Self.slowerMax,
-            "puts became more than \(Self.slowerMax) times as slow: p99 \(milliseconds(draining)) ms")
+            "puts became more than \(Self.slowerMax) times as slow: p99 \(tenths(draining)) ms")
     }
 
     /// Waits until nothing is under way any more; a kill leaves something that only a comparison finds.

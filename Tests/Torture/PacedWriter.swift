@@ -89,6 +89,13 @@ final class PacedWriter: Sendable {
         return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, sorted.count * 99 / 100)]
     }
 
+    /// The 99th percentile of each five seconds in milliseconds, by when they began.
+    static func timeline(_ samples: [Sample]) -> String {
+        guard let first = samples.map(\.began).min() else { return "" }
+        let spans = Dictionary(grouping: samples) { milliseconds($0.began - first) / 5_000 }
+        return spans.sorted { $0.key < $1.key }.map { tenths(Self.p99($0.value)) }.joined(separator: " ")
+    }
+
     /// Reads what was not acknowledged with all replicas, which makes them equal, whatever became of it.
     func mendUnacknowledged() async throws {
         var options = GetOptions()

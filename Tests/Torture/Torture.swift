@@ -130,6 +130,12 @@ func milliseconds(_ duration: Duration) -> Int {
     Int(duration.components.seconds) * 1_000 + Int(duration.components.attoseconds / 1_000_000_000_000_000)
 }
 
+/// Milliseconds of `duration` with one decimal, for people.
+func tenths(_ duration: Duration) -> String {
+    let tenths = Int(duration / .microseconds(100))
+    return "\(tenths / 10).\(tenths % 10)"
+}
+
 /// Asks `condition` after every `pause` until it holds, and says how long that took; throws when `limit` passes first.
 @discardableResult
 func wait(
