@@ -11,7 +11,7 @@ package struct HandoffOptions: Sendable {
     /// Bytes delivered to one target in a second at most, so that a node that comes back is not flooded.
     package var bytesPerSecond = 16 << 20
     /// Over how long a backlog is spread, so that clients hardly notice.
-    package var drainSpan = TimeSpan.seconds(45)
+    package var drainSpan = TimeSpan.seconds(50)
     /// Hints delivered to one target in a second at least, however few are kept.
     package var hintsPerSecondMin = 250
     /// How long a delivery waits for its acknowledgement.

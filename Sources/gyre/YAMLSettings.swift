@@ -16,20 +16,39 @@ enum YAMLSettings {
 
     /// The settings by name; a text without any gives none. Throws what is wrong, and where.
     static func parsed(_ bytes: [UInt8]) throws(Failure) -> [String: ConfigValue] {
+        guard !bytes.isEmpty else { return [:] }
         var parser = yaml_parser_t()
         guard yaml_parser_initialize(&parser) == 1 else { throw Failure(line: nil, reason: "out of memory") }
         defer { yaml_parser_delete(&parser) }
         let result = bytes.withUnsafeBufferPointer { input -> Result<[String: ConfigValue], Failure> in
             yaml_parser_set_input_string(&parser, input.baseAddress, input.count)
-            var document = yaml_document_t()
-            guard yaml_parser_load(&parser, &document) == 1 else {
-                let reason = parser.problem.map { String(cString: $0) } ?? "not YAML"
-                return .failure(Failure(line: Int(parser.problem_mark.line) + 1, reason: reason))
+            return Result { () throws(Failure) in
+                let settings = try Self.document(&parser) { document throws(Failure) in
+                    try Self.settings(of: &document)
+                }
+                try Self.document(&parser) { document throws(Failure) in
+                    guard let more = yaml_document_get_root_node(&document) else { return }
+                    throw Failure(more, "a file of settings is one document, and here begins a second one")
+                }
+                return settings
             }
-            defer { yaml_document_delete(&document) }
-            return Result { () throws(Failure) in try Self.settings(of: &document) }
         }
         return try result.get()
+    }
+
+    /// What `body` makes of the next document; one without a root stands for the end.
+    private static func document<Made>(
+        _ parser: inout yaml_parser_t, _ body: (inout yaml_document_t) throws(Failure) -> Made
+    ) throws(Failure) -> Made {
+        var document = yaml_document_t()
+        guard yaml_parser_load(&parser, &document) == 1 else {
+            let reason = parser.problem.map { String(cString: $0) } ?? "not YAML"
+            // Where bytes are no text there are no lines either.
+            let line = parser.error == YAML_READER_ERROR ? nil : Int(parser.problem_mark.line) + 1
+            throw Failure(line: line, reason: reason)
+        }
+        defer { yaml_document_delete(&document) }
+        return try body(&document)
     }
 
     private static func settings(of document: inout yaml_document_t) throws(Failure) -> [String: ConfigValue] {

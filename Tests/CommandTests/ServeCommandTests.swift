@@ -101,6 +101,8 @@ struct ServeCommandTests {
             ("- just\n- a list\n", "line 1: a file of settings"), ("name: n1\ndata: [a\n", "line 3"),
             ("name: n1\nname: n2\n", "line 2: 'name' is set twice"), ("seed:\n  - {a: b}\n", "line 2: 'seed'"),
             ("name:\n  first: n1\n", "line 2: 'name' must be"), ("? [a]\n: b\n", "must be a word"),
+            ("name: n1\n---\nname: n2\n", "line 3: a file of settings is one document"), ("name: \u{1}\n", "YAML"),
+            ("", "--name"),
         ] {
             try write(text)
             let refused = try await Command.run(check)

@@ -75,28 +75,32 @@ struct Handoff {
         let drained = ContinuousClock.now
         // A drain may be shorter than what a percentile needs.
         try await Task.sleep(for: max(.zero, .seconds(2) - (drained - back)))
+        let calmAgain = ContinuousClock.now
+        try await Task.sleep(for: .seconds(self.calmSeconds))
         try self.report(
             writer, kept: kept, drain: drained - back, before: writer.within(began + .seconds(1), left),
-            away: writer.within(left, back), during: writer.within(back, max(drained, back + .seconds(2))))
+            away: writer.within(left, back), during: writer.within(back, calmAgain),
+            after: writer.within(calmAgain, .now))
     }
 
     private func report(
         _ writer: PacedWriter, kept: Int, drain: Duration, before: [PacedWriter.Sample], away: [PacedWriter.Sample],
-        during: [PacedWriter.Sample]
+        during: [PacedWriter.Sample], after: [PacedWriter.Sample]
     ) throws {
-        let (calm, draining) = (PacedWriter.p99(before), PacedWriter.p99(during))
+        // Both sides of it: the longer all this goes on, the more the stores have to merge.
+        let (calm, draining) = (PacedWriter.p99(before + after), PacedWriter.p99(during))
         let missed = PacedWriter.p99(away)
         let rate = kept * 1_000 / max(1, milliseconds(drain))
         say(
             "  \(kept) hints were kept, and handed over within \(milliseconds(drain)) ms of its return: \(rate)/s"
         )
         say(
-            "  put p99: \(tenths(calm)) ms before (\(before.count)), \(tenths(missed)) ms while "
+            "  put p99: \(tenths(calm)) ms when calm (\(before.count + after.count)), \(tenths(missed)) ms while "
                 + "it was away (\(away.count)), \(tenths(draining)) ms while hints came home (\(during.count))"
         )
         say(
             "  by 5 s: \(PacedWriter.timeline(before)) before, \(PacedWriter.timeline(away)) while it was away, "
-                + "\(PacedWriter.timeline(during)) while hints came home")
+                + "\(PacedWriter.timeline(during)) while hints came home, \(PacedWriter.timeline(after)) after")
         try demand(before.count > self.rate && !during.isEmpty, "next to nothing was written")
         try demand(kept > self.rate * self.seconds / 4, "only \(kept) hints were kept")
         try demand(
