@@ -1,5 +1,6 @@
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 import GyreSimulator
 
 /// `gyre simulate --scenario`: plays one story and compares what came out with what is written in it.
@@ -14,7 +15,9 @@ extension SimulateCommand {
             do {
                 try outcome.text.write(toFile: path, atomically: true, encoding: .utf8)
             } catch {
-                throw CommandFailure(.inputOutput, "cannot write \(path): \(error)")
+                let cause = (error as? CocoaError)?.underlying as? POSIXError
+                let reason = cause.map { String(cString: strerror($0.code.rawValue)) } ?? "\(error)"
+                throw CommandFailure(.inputOutput, "cannot write \(path): \(reason)")
             }
             print(outcome.difference == nil ? "\(path): as it was" : "\(path): rewritten; review the difference")
         } else if let difference = outcome.difference {
