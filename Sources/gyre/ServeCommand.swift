@@ -158,7 +158,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func settings() async throws -> (ServerOptions, Doors, Logger.Level) {
-        let settings = try await ServeSettings(file: self.config)
+        let settings = try ServeSettings(file: self.config)
         guard let name = try settings.text(self.name, "name") else {
             throw CommandFailure(.usage, "a node needs a name: add --name")
         }

@@ -16,7 +16,7 @@ struct ServeSettings {
     private let reader: ConfigReader
 
     /// Reads the environment, and the file if there is one; refuses names that mean nothing.
-    init(file: String?) async throws {
+    init(file: String?) throws {
         var providers: [any ConfigProvider] = [EnvironmentVariablesProvider().prefixKeys(with: "gyre")]
         if let file {
             let bytes: [UInt8]
@@ -28,6 +28,11 @@ struct ServeSettings {
                 throw CommandFailure(.usage, "\(file) is not a YAML file of settings: \(error)")
             }
             try Self.check(settings.keys, file)
+            // A list in the place of one value would be passed over.
+            for (name, value) in settings where name != "seed" {
+                guard case .stringArray = value.content else { continue }
+                throw CommandFailure(.usage, "\(file): '\(name)' takes one value, not a list")
+            }
             let named = settings.map { (AbsoluteConfigKey([$0.key]), $0.value) }
             providers.append(InMemoryProvider(values: Dictionary(uniqueKeysWithValues: named)))
         }

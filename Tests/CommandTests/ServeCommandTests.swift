@@ -102,7 +102,7 @@ struct ServeCommandTests {
             ("name: n1\nname: n2\n", "line 2: 'name' is set twice"), ("seed:\n  - {a: b}\n", "line 2: 'seed'"),
             ("name:\n  first: n1\n", "line 2: 'name' must be"), ("? [a]\n: b\n", "must be a word"),
             ("name: n1\n---\nname: n2\n", "line 3: a file of settings is one document"), ("name: \u{1}\n", "YAML"),
-            ("", "--name"),
+            ("", "--name"), ("name: n1\ndata: /tmp/x\nweight: [2]\n", "'weight' takes one value"),
         ] {
             try write(text)
             let refused = try await Command.run(check)
