@@ -135,11 +135,16 @@ package struct RepairCounts: Hashable, Sendable {
         self.compared &+= other.compared
         self.inSync &+= other.inSync
         self.failed &+= other.failed
-        self.keysDiffering &+= other.keysDiffering
-        self.keysRepaired &+= other.keysRepaired
-        self.bytesSent &+= other.bytesSent
+        self.add(differing: other.keysDiffering, repaired: other.keysRepaired, bytes: other.bytesSent)
         self.rootsBefore &+= other.rootsBefore
         self.rootsAfter &+= other.rootsAfter
+    }
+
+    /// Adds what was found and done, without the comparisons that did it.
+    package mutating func add(differing: UInt64, repaired: UInt64, bytes: UInt64) {
+        self.keysDiffering &+= differing
+        self.keysRepaired &+= repaired
+        self.bytesSent &+= bytes
     }
 }
 

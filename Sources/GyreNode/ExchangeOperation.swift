@@ -81,6 +81,14 @@ struct ExchangeOperation {
     var bytes: UInt64 = 0
 }
 
+extension RepairCounts {
+    /// Adds what one comparison has done so far.
+    mutating func add(_ operation: ExchangeOperation) {
+        self.add(
+            differing: operation.keysDiffering, repaired: operation.keysRepaired, bytes: operation.bytes)
+    }
+}
+
 /// A question of another node's exchange that takes several looks at the disk.
 struct ServedExchange {
     let from: NodeID

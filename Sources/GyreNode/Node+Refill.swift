@@ -104,6 +104,30 @@ extension Node {
         self.endRefillIfComplete(at: now, into: &effects)
     }
 
+    /// A repair of everything that finds this node refilling counts what that brings back, before and during it: an operator
+    /// who asks for the lost keys wants to read how many came, whichever comparison brought them. The comparisons of the
+    /// refill stay out of it; the repair makes its own.
+    func takeRefill(into part: inout RepairPart) {
+        let request = part.request
+        guard self.mustRefill, !request.isDry, request.bucket == nil, request.partition == nil,
+            request.node == nil || request.node == self.me
+        else { return }
+        part.takesRefill = true
+        guard let refill = self.repairParts.first(where: { $0.request.id == Refill.repairID })?.counts else { return }
+        part.counts.add(
+            differing: refill.keysDiffering, repaired: refill.keysRepaired, bytes: refill.bytesSent)
+    }
+
+    /// The counts of a part, with what comparisons of the refill that are still under way have done.
+    func countsNow(of part: RepairPart) -> RepairCounts {
+        var counts = part.counts
+        guard part.takesRefill else { return counts }
+        var indices: [Int] = []
+        self.exchanges.indices(into: &indices) { $0.repair == Refill.repairID }
+        for index in indices { counts.add(self.exchanges[index]) }
+        return counts
+    }
+
     private mutating func endRefillIfComplete(at now: Now, into effects: inout [NodeEffect]) {
         guard let refill = self.refill, refill.waiting.isEmpty, self.mustRefill else { return }
         self.mustRefill = false

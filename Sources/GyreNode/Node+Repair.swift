@@ -141,6 +141,7 @@ extension Node {
             .map(\.pair)
         part.counts.planned = UInt64(part.pairs.count)
         part.counts.rootsBefore = self.sumOfRoots
+        self.takeRefill(into: &part)
         self.repairParts.append(part)
         self.continueRepairs(at: now, into: &effects)
     }
@@ -183,7 +184,7 @@ extension Node {
         }
         for part in self.repairParts where part.isOver && !RepairPart.isReserved(part.request.id) {
             if self.repairsDone.count >= RepairRun.runsMax { self.repairsDone.removeFirst() }
-            self.repairsDone.append((part.request.id, part.counts))
+            self.repairsDone.append((part.request.id, self.countsNow(of: part)))
         }
         self.repairParts.removeAll { $0.isOver }
     }
@@ -248,7 +249,7 @@ extension Node {
         self.repairParts[index].reportAt = now.instant.advanced(by: .milliseconds(200))
         if isOver { self.repairParts[index].counts.rootsAfter = self.sumOfRoots }
         let part = self.repairParts[index]
-        let message = RepairMessage.counts(id: part.request.id, part.counts, isOver: isOver)
+        let message = RepairMessage.counts(id: part.request.id, self.countsNow(of: part), isOver: isOver)
         if part.coordinator == self.me {
             self.onRepair(from: self.me, message, at: now, into: &effects)
         } else {
@@ -268,9 +269,10 @@ extension Node {
             let index = self.repairParts.firstIndex(where: { $0.request.id == id })
         else { return }
         self.repairParts[index].active -= 1
-        self.repairParts[index].counts.keysDiffering += operation.keysDiffering
-        self.repairParts[index].counts.keysRepaired += operation.keysRepaired
-        self.repairParts[index].counts.bytesSent += operation.bytes
+        for part in self.repairParts.indices
+        where part == index || id == Refill.repairID && self.repairParts[part].takesRefill {
+            self.repairParts[part].counts.add(operation)
+        }
         switch failure {
         case nil:
             if id == Refill.repairID {

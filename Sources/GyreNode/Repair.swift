@@ -11,6 +11,8 @@ struct RepairPart {
     /// Comparisons under way.
     var active = 0
     var counts = RepairCounts()
+    /// Whether what the node's refill brings back counts as this repair's too.
+    var takesRefill = false
     /// Trees that are still being built are waited for until then.
     let patientUntil: Instant
     /// Nodes that cannot be reached are waited for until then.

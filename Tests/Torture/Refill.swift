@@ -38,18 +38,18 @@ struct Refill {
         if self.isHelped {
             let receipt = try await self.cluster.repair()
             say("  gyre repair --wait: \(receipt.line), within \(milliseconds(.now - started)) ms")
-            // The node fills itself meanwhile: what both find differing only one of them changes, and pairs whose leader is not
-            // connected yet are not planned.
+            // The node fills itself meanwhile, and the receipt tells of both; what both find differing only one of them changes.
             try demand(
                 receipt.compared == receipt.planned && receipt.failed == 0 && receipt.differing >= receipt.repaired,
                 "the repair left something out: \(receipt.line)")
+            try demand(receipt.repaired == self.keys, "\(self.keys) keys were lacking: \(receipt.line)")
         }
         let repaired = try await self.waitUntilFilled(instead: old)
         let seconds = max(1, milliseconds(.now - started))
         say("  filled: \(self.keys) keys within \(seconds) ms: \(self.keys * 1_000 / seconds) keys/s, bar \(Self.bar)")
         try demand(
             repaired == self.keys || self.isHelped,
-            "\(self.keys) keys were lacking, and \(repaired) were counted as repaired")
+            "\(self.keys) keys were lacking, and \(repaired) were counted as repaired on the node")
 
         let receipt = try await self.cluster.repair()
         say("  repair: \(receipt.line)")
