@@ -93,7 +93,7 @@ package struct CommitWriter: ~Copyable {
             return RecordRules.read(try self.engine.held(RecordPlace(name), scratch: &self.keyScratch), depth: depth)
         case .update(_, let name, let update):
             return try self.change(RecordPlace(name)) { RecordRules.update($0, update, name: name) }
-        case .merge(_, let name, let record):
+        case .merge(_, let name, let record, _):
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
             if self.overlay[RecordPlace(name)] == nil, let known = self.engine.cache.record(name),
@@ -112,9 +112,12 @@ package struct CommitWriter: ~Copyable {
             return .kept
         case .hint(_, let hint): return try self.outcome(of: hint)
         case .remove(_, let objects):
+            let stored = try self.engine.held(among: objects.map(\.name))
             var removed: [Bool] = []
             removed.reserveCapacity(objects.count)
-            for object in objects { removed.append(try self.remove(object.name, object.digest)) }
+            for object in objects {
+                removed.append(try self.remove(object.name, object.digest, stored[object.name]))
+            }
             return .removed(removed)
         case .list(_, let range): return .listed(try self.engine.list(range))
         case .lease(_, let ceiling):
@@ -156,11 +159,22 @@ package struct CommitWriter: ~Copyable {
         }
     }
 
-    private mutating func remove(_ name: ObjectName, _ digest: RecordDigest?) throws(StorageFailure) -> Bool {
+    /// `stored` is what is on disk, where that is known.
+    private mutating func remove(
+        _ name: ObjectName, _ digest: RecordDigest?, _ stored: HeldRecord?
+    ) throws(StorageFailure) -> Bool {
         let place = RecordPlace(name)
-        // Whoever asks without a digest could not read what is on disk; what memory holds says nothing of that.
-        let isUnread = digest == nil && self.overlay[place] == nil
-        let current = isUnread ? try self.engine.held(place, scratch: &self.keyScratch) : try self.current(place)
+        let current: HeldRecord
+        if let record = self.overlay[place] {
+            current = record.map(HeldRecord.held) ?? .absent
+        } else if digest != nil, let record = self.engine.cache.record(name) {
+            current = .held(record)
+        } else if let stored {
+            // Whoever asks without a digest could not read what is on disk; what memory holds says nothing of that.
+            current = stored
+        } else {
+            current = try self.engine.held(place, scratch: &self.keyScratch)
+        }
         guard RecordRules.mayDrop(current, digest) else { return false }
         self.counts.remove(current)
         self.forgetTrees()

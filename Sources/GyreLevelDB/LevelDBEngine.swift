@@ -117,6 +117,28 @@ package final class LevelDBEngine: Sendable {
         return held
     }
 
+    /// What is held under names that follow each other in storage order, as those of a listing do: one walk, where each lookup would
+    /// search all tables anew. Left out is what the walk does not meet; it may still be there, in a block that cannot be read.
+    func held(among names: [ObjectName]) throws(StorageFailure) -> [ObjectName: HeldRecord] {
+        guard let first = names.first, let last = names.last else { return [:] }
+        let end = StorageKey.bytes(of: last)
+        var found: [ObjectName: HeldRecord] = [:]
+        found.reserveCapacity(names.count)
+        try self.scan(from: StorageKey.bytes(of: first)) { key, value in
+            let key = ByteBuffer(bytes: key)
+            if let name = try? StorageKey.name(from: key) {
+                let held = RecordFormat.read(ByteBuffer(bytes: value), name: name)
+                if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
+                found[name] = held
+            }
+            return found.count < Self.walkMax && key != end
+        }
+        return found
+    }
+
+    /// A walk ends after this many objects: new ones may have come between those it is for.
+    private static let walkMax = 1_024
+
     /// The bytes of the value at `place` as far as LevelDB gives them out; zero when it does not.
     func storedBytes(_ place: RecordPlace) throws(StorageFailure) -> Int {
         var key = ByteBuffer()

@@ -3,6 +3,9 @@ import GyreStorage
 
 /// Requests on their way to a storage thread: a queue with one lock and one condition.
 ///
+/// Patient requests wait apart and come in pieces, one behind all that else is queued: a comparison brings hundreds of records at
+/// once, and a client's write should wait for two milliseconds of them and not for twenty.
+///
 /// `@unchecked Sendable`: everything below the pointers is touched only with the mutex held.
 final class Mailbox: @unchecked Sendable {
     /// Why `take` returned.
@@ -18,6 +21,9 @@ final class Mailbox: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var waiting: [StorageRequest] = []
+    private var patient: [StorageRequest] = []
+    /// Where in `patient` the next piece begins.
+    private var patientNext = 0
     private var isClosed = false
     private var isTakerAsleep = false
 
@@ -44,7 +50,9 @@ final class Mailbox: @unchecked Sendable {
             pthread_mutex_unlock(self.mutex)
             return false
         }
-        for request in requests where request.isRead == reads { self.waiting.append(request) }
+        for request in requests where request.isRead == reads {
+            if request.isPatient { self.patient.append(request) } else { self.waiting.append(request) }
+        }
         let wakes = self.isTakerAsleep
         self.isTakerAsleep = false
         pthread_mutex_unlock(self.mutex)
@@ -53,18 +61,20 @@ final class Mailbox: @unchecked Sendable {
         return true
     }
 
-    /// Swaps everything queued into `requests`, which must be empty; waits for it until `deadline` (monotonic
-    /// nanoseconds), or for ever.
+    /// Moves everything queued into `requests`, which must be empty, of the patient ones a piece; waits for it until `deadline`
+    /// (monotonic nanoseconds), or for ever.
     func take(into requests: inout [StorageRequest], until deadline: Int64?) -> Wake {
         precondition(requests.isEmpty, "\(requests.count) requests not served yet")
         pthread_mutex_lock(self.mutex)
         defer { pthread_mutex_unlock(self.mutex) }
-        while self.waiting.isEmpty {
+        while self.waiting.isEmpty, self.patient.isEmpty {
             if self.isClosed { return .closed }
             self.isTakerAsleep = true
             if let deadline {
                 var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
-                if pthread_cond_timedwait(self.condition, self.mutex, &time) == ETIMEDOUT, self.waiting.isEmpty {
+                if pthread_cond_timedwait(self.condition, self.mutex, &time) == ETIMEDOUT,
+                    self.waiting.isEmpty, self.patient.isEmpty
+                {
                     self.isTakerAsleep = false
                     return self.isClosed ? .closed : .deadline
                 }
@@ -74,7 +84,23 @@ final class Mailbox: @unchecked Sendable {
         }
         self.isTakerAsleep = false
         swap(&self.waiting, &requests)
+        if !self.patient.isEmpty { self.movePiece(into: &requests) }
         return .requests
+    }
+
+    private func movePiece(into requests: inout [StorageRequest]) {
+        var weight = 0
+        repeat {
+            let request = self.patient[self.patientNext]
+            weight += request.weight
+            guard weight <= StorageRequest.pieceMax || weight == request.weight else { break }
+            requests.append(request)
+            self.patientNext += 1
+        } while self.patientNext < self.patient.count
+        // What was taken makes room when it is all, or as much as is left.
+        guard self.patientNext * 2 >= self.patient.count else { return }
+        self.patient.removeFirst(self.patientNext)
+        self.patientNext = 0
     }
 
     /// Refuses further requests; what is queued can still be taken.

@@ -50,6 +50,7 @@ struct ExchangeOperation {
     /// Only objects of this bucket are dealt with.
     let bucket: ByteBuffer?
     var machine: ExchangeMachine
+    let began: Instant
     /// The number of the question that is not answered yet.
     var step: UInt32 = 0
     var isAsking = false

@@ -23,7 +23,7 @@ extension Node {
         let tag = self.exchanges.insert(
             ExchangeOperation(
                 peer: peer, partition: partition, repair: repair?.id, isDry: repair?.isDry ?? false,
-                bucket: repair?.bucket, machine: machine,
+                bucket: repair?.bucket, machine: machine, began: now.instant,
                 deadline: now.instant.advanced(by: self.options.exchange.timeout)))
         guard let index = self.exchanges.index(of: tag) else { return false }
         self.exchanges[index].handover = handover
@@ -298,7 +298,8 @@ extension Node {
             self.exchanges[index].pending += 1
             let digest = RecordDigest(of: entry.record, name: entry.name)
             let tag = self.replicas.insert(.exchangeMerge(self.exchanges.tag(index), entry.name, sent: digest))
-            effects.append(.store(.merge(StorageTag(rawValue: tag), entry.name, record: entry.record)))
+            effects.append(
+                .store(.merge(StorageTag(rawValue: tag), entry.name, record: entry.record, isPatient: true)))
         }
         self.settle(index, at: now, into: &effects)
     }

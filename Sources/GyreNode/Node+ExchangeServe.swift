@@ -70,7 +70,8 @@ extension Node {
                 ServedExchange(from: node, tag: tag, step: step, pending: records.count, records: [], isMerge: true))
             for entry in records {
                 let work = self.replicas.insert(.servedMerge(served, entry.name))
-                effects.append(.store(.merge(StorageTag(rawValue: work), entry.name, record: entry.record)))
+                effects.append(
+                    .store(.merge(StorageTag(rawValue: work), entry.name, record: entry.record, isPatient: true)))
             }
         case .root, .leaves, .suspect: break
         }

@@ -109,9 +109,9 @@ extension Node {
         case .bucketSet(let target, let record): self.onBucketsKept((target, record), into: &effects)
         case .bucketsLearned: self.onBucketsKept(nil, into: &effects)
         case .ringKept(let state): self.onRingKept(state, into: &effects)
-        case .handoverList(let partition): self.onHandoverList(partition, outcome, into: &effects)
+        case .handoverList(let partition): self.onHandoverList(partition, outcome, at: now, into: &effects)
         case .handoverRemove(let partition, let objects):
-            self.onHandoverRemoved(partition, objects, outcome, into: &effects)
+            self.onHandoverRemoved(partition, objects, outcome, at: now, into: &effects)
         }
     }
 

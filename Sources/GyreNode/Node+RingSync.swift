@@ -39,21 +39,20 @@ extension Node {
         var sync = RingSync(plan: plan, id: id, waiting: [:], began: now.instant)
         var part = RepairPart(
             request: RepairRequest(id: id), coordinator: self.me, pairs: [], patientUntil: .distantFuture)
-        var gainers: Set<NodeID> = []
+        var gainedByAll = 0
         for index in 0..<self.options.partitionCount {
             let partition = PartitionID(index: index)
             guard !base.members.isEmpty else { break }
             let before = base.owners(of: partition)
             let gaining = next.owners(of: partition).filter { !before.contains($0) }
-            gainers.formUnion(gaining)
+            gainedByAll += gaining.count
             guard gaining.contains(self.me) else { continue }
             sync.gained += 1
             let sources = before.filter { !self.ringKeeper.isBanned($0) }
             if !sources.isEmpty { sync.waiting[index] = sources }
         }
         part.pairs = self.roundsOfPairs(sync.waiting, ownersMost: base.ownersPerPartition)
-        // With more than four at once clients wait longer, and nothing comes sooner.
-        sync.activeMax = max(2, self.options.exchange.repairMax / max(2, gainers.count))
+        sync.pace(share: Double(sync.gained) / Double(max(1, gainedByAll)), activeMax: self.options.ringChange.fetchMax)
         part.counts.planned = UInt64(part.pairs.count)
         sync.planned = part.pairs.count
         self.ringKeeper.sync = sync
@@ -138,14 +137,14 @@ extension Node {
         if handover.isSpoilt {
             self.visit(.handoverSpoilt, into: &effects)
             self.ringKeeper.handovers[index].isSpoilt = false
+            self.ringKeeper.handovers[index].removedUpTo = nil
             self.ringKeeper.handovers[index].waiting = Array(
                 self.ring.owners(of: PartitionID(index: handover.partition)))
             return
         }
         guard let peer = handover.waiting.first else {
-            self.visit(.handoverVerified, into: &effects)
-            self.ringKeeper.handovers[index].isRemoving = true
-            return self.listForRemoval(handover.partition, into: &effects)
+            if handover.removedUpTo == nil { self.visit(.handoverVerified, into: &effects) }
+            return self.listForRemoval(index, at: now, into: &effects)
         }
         guard self.isReachable(peer), !self.isPeerRefilling(peer), !self.mustYield,
             self.beginExchange(
@@ -176,9 +175,13 @@ extension Node {
         }
     }
 
-    private mutating func listForRemoval(_ partition: Int, into effects: inout [NodeEffect]) {
+    private mutating func listForRemoval(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
+        self.ringKeeper.handovers[index].isRemoving = true
+        self.ringKeeper.handovers[index].pageAt = now.instant
+        let partition = self.ringKeeper.handovers[index].partition
         let tokens = self.trees.forest.shape.tokens(of: partition)
         var range = ObjectRange(first: tokens.lowerBound, last: tokens.upperBound)
+        range.after = self.ringKeeper.handovers[index].removedUpTo
         range.countMax = self.options.ringChange.removeMax
         // In its place among the writes, so that whatever it shows was told of before it.
         range.isOrdered = true
@@ -201,10 +204,17 @@ extension Node {
     }
 
     /// The disk has listed a page of what is to be removed.
-    mutating func onHandoverList(_ partition: Int, _ outcome: StorageOutcome, into effects: inout [NodeEffect]) {
+    mutating func onHandoverList(
+        _ partition: Int, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
+    ) {
         guard let index = self.removal(of: partition), case .listed(let page) = outcome else { return }
         self.visit(.removalListed, into: &effects)
         if page.entries.isEmpty {
+            guard self.ringKeeper.handovers[index].removedUpTo == nil else {
+                // Once more from the start, for what could not be removed or has come since.
+                self.ringKeeper.handovers[index].removedUpTo = nil
+                return self.listForRemoval(index, at: now, into: &effects)
+            }
             self.visit(.partitionHandedOver, into: &effects)
             self.ringKeeper.handovers.remove(at: index)
             return
@@ -218,7 +228,7 @@ extension Node {
     /// The disk has removed a page.
     mutating func onHandoverRemoved(
         _ partition: Int, _ objects: [(name: ObjectName, digest: RecordDigest?)], _ outcome: StorageOutcome,
-        into effects: inout [NodeEffect]
+        at now: Now, into effects: inout [NodeEffect]
     ) {
         guard case .removed(let gone) = outcome else { return }
         self.visit(.removalDone, into: &effects)
@@ -230,8 +240,14 @@ extension Node {
                 self.trees.suspect(self.leaf(of: object.name.token))
             }
         }
-        guard self.removal(of: partition) != nil else { return }
-        self.listForRemoval(partition, into: &effects)
+        guard let index = self.removal(of: partition) else { return }
+        self.ringKeeper.handovers[index].removedUpTo = objects.last?.name
+        guard self.ring.members.contains(where: { $0.node == self.me }) else {
+            return self.listForRemoval(index, at: now, into: &effects)
+        }
+        let began = self.ringKeeper.handovers[index].pageAt
+        self.ringKeeper.handovers[index].isRemoving = false
+        self.ringKeeper.handovers[index].retryAt = now.rest(self.options.ringChange.removeRest, since: began)
     }
 
     // MARK: - Leaving

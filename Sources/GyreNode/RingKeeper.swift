@@ -29,10 +29,17 @@ package struct RingChangeOptions: Hashable, Sendable {
     package var lookInterval = TimeSpan.milliseconds(50)
     /// How often a node that does not know the ring asks for it.
     package var askInterval = TimeSpan.milliseconds(200)
+    /// Comparisons at once of all nodes together that gain something.
+    package var fetchMax = 2
     /// Partitions that are handed over at once.
-    package var handoversMax = 4
+    package var handoversMax = 2
     /// Objects removed by one request to the disk.
-    package var removeMax = 256
+    package var removeMax = 128
+
+    /// Each removal of a page is followed by a rest so many times as long, on a node that clients come to.
+    package var removeRest = 3
+    /// Each comparison by which several nodes fetch is followed by a rest so many times as long.
+    package var fetchRest = 3
 
     /// The defaults.
     package init() {}
@@ -60,8 +67,10 @@ struct RingSync {
     var waiting: [Int: [NodeID]]
     /// Partitions that were compared with one owner at least.
     var begun: Set<Int> = []
-    /// Comparisons at once. Whoever gives is asked by all who gain, so the more there are, the less each takes at once.
-    var activeMax = 1
+    /// Comparisons at once.
+    private(set) var activeMax = 1
+    /// Whether each comparison is followed by a rest.
+    private(set) var rests = false
     /// Partitions gained.
     var gained = 0
     /// Comparisons that there are in all.
@@ -70,6 +79,21 @@ struct RingSync {
     var bytes: UInt64 = 0
     var keys: UInt64 = 0
     let began: Instant
+
+    /// Chooses the pace of a node that gains `share` of all that changes hands, 0 to 1. All gainers together make `activeMax`
+    /// comparisons at once: with more clients wait longer, and nothing comes sooner. Where several gain, each has its log and its
+    /// tables to write besides, so they rest as well.
+    mutating func pace(share: Double, activeMax: Int) {
+        self.activeMax = max(1, Int((share * Double(activeMax)).rounded()))
+        self.rests = share < 0.5
+    }
+}
+
+extension Now {
+    /// The end of a rest `times` as long as what began at `began` took until now.
+    func rest(_ times: Int, since began: Instant) -> Instant {
+        self.instant.advanced(by: TimeSpan(nanoseconds: self.instant.since(began).nanoseconds * Int64(times)))
+    }
 }
 
 /// A partition that this node holds something of and does not own.
@@ -81,11 +105,15 @@ struct Handover {
     var isComparing = false
     /// Whether something here changed since the comparisons began; then they begin again.
     var isSpoilt = false
-    /// Whether objects are being removed.
+    /// Whether the disk is listing or removing objects.
     var isRemoving = false
+    /// When the disk was asked for the page that is being removed.
+    var pageAt = Instant.start
+    /// Removal goes on behind this object; what was removed leaves marks on the disk, which a listing would have to step over.
+    var removedUpTo: ObjectName?
     /// The owners that it is about: those of this generation.
     let generation: UInt64
-    /// After a comparison failed: not before this.
+    /// After a comparison failed, or while removal rests: not before this.
     var retryAt = Instant.start
 }
 

@@ -70,7 +70,7 @@ struct Oracle: Sendable {
                 self.twins[node][place] = nil
                 self.unsynced[node].append((place, batch, nil))
             }
-        case (.merge(_, let name, let record), .merged):
+        case (.merge(_, let name, let record, _), .merged):
             try self.onMerged(record, self.place(name, nil), node: node, batch: batch, heals: false)
         case (.heal(_, let name, let record), .merged(_, _, let change)):
             // A record that was written anew since is merged with, like any other.

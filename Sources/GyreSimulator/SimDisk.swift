@@ -10,8 +10,9 @@ import NIOCore
 struct SimDisk: Sendable {
     /// The store.
     private(set) var engine: MemoryEngine
-    /// Writes that wait for their turn.
+    /// Writes that wait for their turn, and those that let the others overtake them.
     private var queue: [StorageRequest] = []
+    private var patient: [StorageRequest] = []
     /// Whether a batch is being written or synced.
     private(set) var isBusy = false
     /// Replies that wait for the sync under way.
@@ -30,6 +31,8 @@ struct SimDisk: Sendable {
 
     /// The most writes of one group commit.
     static let batchMax = 64
+    /// How many of them may be patient ones; few, so that they are overtaken often.
+    static let pieceMax = 8
 
     init(bug: PlantedBug?, syncMost: TimeSpan, hintBytesMax: UInt64, random: SeededRandom) {
         self.engine = MemoryEngine(hintBytesMax: hintBytesMax)
@@ -105,7 +108,7 @@ struct SimDisk: Sendable {
 
     /// Queues a write; true when the disk was idle and must now be driven.
     mutating func enqueue(_ request: StorageRequest) -> Bool {
-        self.queue.append(request)
+        if request.isPatient { self.patient.append(request) } else { self.queue.append(request) }
         if self.isBusy { return false }
         self.isBusy = true
         return true
@@ -137,8 +140,10 @@ struct SimDisk: Sendable {
         report: (StorageRequest, StorageOutcome, _ batch: Int) throws(Violation) -> Void
     ) throws(Violation) {
         let taken = Array(self.queue.prefix(Self.batchMax))
+        let piece = Array(self.patient.prefix(Self.pieceMax))
         self.queue.removeFirst(taken.count)
-        for request in taken {
+        self.patient.removeFirst(piece.count)
+        for request in taken + piece {
             let (asked, planted) = self.planted(request)
             var replies: [StorageReply] = []
             if planted == nil { self.engine.stage([asked], into: &replies) }
@@ -170,7 +175,7 @@ struct SimDisk: Sendable {
         self.engine.sync()
         self.written.removeAll()
         if self.bug == .removeTombstoneEarly { self.removeTombstones() }
-        self.isBusy = !self.queue.isEmpty
+        self.isBusy = !self.queue.isEmpty || !self.patient.isEmpty
         defer { self.due.removeAll() }
         return self.due
     }
@@ -182,6 +187,7 @@ struct SimDisk: Sendable {
         let kept = losingPower ? Int(self.random.below(UInt64(written) + 1)) : written
         self.engine.crash(keepingBatches: kept)
         self.queue.removeAll()
+        self.patient.removeAll()
         self.due.removeAll()
         self.written.removeAll()
         self.isBusy = false
@@ -202,15 +208,15 @@ extension SimDisk {
         case (.contextTooNarrow, .update(let tag, let name, .put(let version, .given(let context), let ifAbsent))):
             let narrow = VersionVector(Array(context.entries.dropLast()))
             return (.update(tag, name, .put(version, seen: .given(narrow), ifAbsent: ifAbsent)), nil)
-        case (.mergeByTime, .merge(_, let name, let record)):
+        case (.mergeByTime, .merge(_, let name, let record, _)):
             guard case .held(let mine) = self.engine.held(name) else { return (request, nil) }
             if Self.time(mine.body) > Self.time(record) {
                 return (request, .merged(mine.digest, clash: false, change: nil))
             }
             self.remove(name)
-        case (.readRepairWritesLoser, .merge(_, let name, let record)):
+        case (.readRepairWritesLoser, .merge(_, let name, let record, _)):
             if self.repairs.remove(RecordDigest(of: record, name: name)) != nil { self.remove(name) }
-        case (.forgetSiblingsOnMerge, .merge(let tag, let name, let record)):
+        case (.forgetSiblingsOnMerge, .merge(let tag, let name, let record, _)):
             var bytes = record
             guard var merged = try? Siblings(decoding: &bytes) else { return (request, nil) }
             merged.merge(self.siblings(name))

@@ -162,7 +162,7 @@ package struct MemoryEngine: Sendable {
             return self.read(RecordPlace(name), depth)
         case .update(_, let name, let update):
             return self.change(RecordPlace(name), &changes) { RecordRules.update($0, update, name: name) }
-        case .merge(_, let name, let record):
+        case .merge(_, let name, let record, _):
             return self.change(RecordPlace(name), &changes) {
                 RecordRules.merge($0, record, name: name, heals: false)
             }

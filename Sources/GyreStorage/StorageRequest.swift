@@ -46,15 +46,17 @@ package enum ReadDepth: UInt8, Sendable {
 
 /// One thing the node asks of its disk. Every request gets exactly one reply, unless the process dies first.
 ///
-/// Writes take effect in the order they were asked for. A reply to a write means that it is durable in the sense
-/// of the node's `durability` setting: with `always`, that the bytes were synced.
+/// Writes take effect in the order of their replies, which is the order in which they were asked for, except that patient ones
+/// (`isPatient`) are overtaken by others. A reply to a write means that it is durable in the sense of the node's `durability`
+/// setting: with `always`, that the bytes were synced.
 package enum StorageRequest: Sendable {
     /// Looks an object up. Replies: `record`, `digest`, `absent`, `refused(.corrupt)`.
     case read(StorageTag, ObjectName, ReadDepth)
     /// Reads, applies the update, writes, as one step. Replies: `updated`, `refused`.
     indirect case update(StorageTag, ObjectName, Update)
-    /// Reads, merges canonical `Siblings` bytes from a replica, writes, as one step. Replies: `merged`, `refused`.
-    case merge(StorageTag, ObjectName, record: ByteBuffer)
+    /// Reads, merges canonical `Siblings` bytes from a replica, writes, as one step; patient where no client waits for it.
+    /// Replies: `merged`, `refused`.
+    case merge(StorageTag, ObjectName, record: ByteBuffer, isPatient: Bool = false)
     /// As `merge`, but over a record that is corrupt: the old bytes are replaced. Replies: `merged`, `refused`.
     case heal(StorageTag, ObjectName, record: ByteBuffer)
     /// Makes sure that after any crash the dot counter restarts at `ceiling` or above (architecture D4).
@@ -97,7 +99,7 @@ package enum StorageRequest: Sendable {
     /// The request's number.
     package var tag: StorageTag {
         switch self {
-        case .read(let tag, _, _), .update(let tag, _, _), .merge(let tag, _, _), .heal(let tag, _, _),
+        case .read(let tag, _, _), .update(let tag, _, _), .merge(let tag, _, _, _), .heal(let tag, _, _),
             .lease(let tag, _), .keep(let tag, _, _), .figures(let tag), .hint(let tag, _), .list(let tag, _),
             .collect(let tag, _, _), .checkpoint(let tag, _), .remove(let tag, _):
             tag
@@ -113,6 +115,29 @@ package enum StorageRequest: Sendable {
         case .list(_, let range): !range.isOrdered
         }
     }
+
+    /// Whether the request is of work that comes by the hundred and that no client waits for: requests of clients overtake it,
+    /// and it is done in pieces of `pieceMax`.
+    package var isPatient: Bool {
+        switch self {
+        case .merge(_, _, _, let isPatient): isPatient
+        case .list, .remove, .collect: true
+        case .read, .update, .heal, .lease, .keep, .figures, .checkpoint, .hint: false
+        }
+    }
+
+    /// About how much work the request is, where a merge is 1.
+    package var weight: Int {
+        switch self {
+        case .remove(_, let objects): objects.count
+        case .list(_, let range): range.countMax / 2
+        default: 1
+        }
+    }
+
+    /// Patient requests of this weight together, or a single one, are done between two looks at what clients want: some three
+    /// milliseconds on one processor.
+    package static let pieceMax = 192
 }
 
 /// Why storage did not do what was asked; nothing was changed.

@@ -94,4 +94,39 @@ struct ListTests {
             return
         }
     }
+
+    @Test(arguments: EngineKind.allCases)
+    func removingTakesWhatIsStillAsListedAndNothingElse(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        for number in 1...9 {
+            _ = try store.put(try Sample.name("k\(number)"), Sample.version(UInt64(number), "value"))
+        }
+        try store.corrupt(try Sample.name("k5"))
+        let everything = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        guard case .listed(let page) = try store.commit([.list(store.tag(), everything)])[0] else {
+            Issue.record("no listing")
+            return
+        }
+        // One changes after the listing, one in the same commit, one goes away, and new ones come between those listed.
+        _ = try store.put(try Sample.name("k2"), Sample.version(10, "later"))
+        let third = try Sample.name("k3")
+        let gone = page.entries.filter { $0.name == third }.map { (name: $0.name, digest: $0.digest) }
+        _ = try store.commit([.remove(store.tag(), gone)])
+        for number in 10...40 {
+            _ = try store.put(try Sample.name("k\(number)"), Sample.version(UInt64(number + 10), "value"))
+        }
+        let outcomes = try store.commit([
+            .update(store.tag(), try Sample.name("k4"), .put(Sample.version(60, "w"), seen: .blind, ifAbsent: false)),
+            .remove(store.tag(), page.entries.map { (name: $0.name, digest: $0.digest) }),
+        ])
+        guard case .removed(let removed) = outcomes[1] else {
+            Issue.record("\(outcomes[1])")
+            return
+        }
+        let kept = zip(page.entries, removed).filter { !$1 }.map(\.0.name)
+        #expect(Set(kept) == [try Sample.name("k2"), try Sample.name("k3"), try Sample.name("k4")])
+        #expect(try store.figures().keys == 34, "a corrupt record stays counted")
+        #expect(try store.siblings(try Sample.name("k4"))?.values.sorted() == ["value", "w"])
+        #expect(try store.read(try Sample.name("k5")).isAbsent)
+    }
 }

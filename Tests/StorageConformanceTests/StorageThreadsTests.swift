@@ -98,6 +98,36 @@ struct StorageThreadsTests {
         #expect(threads.engine.figures.keys == 100)
     }
 
+    private func fills(_ range: ClosedRange<UInt64>) throws -> [StorageRequest] {
+        try range.map {
+            let record = Sample.record(Sample.version($0, "\($0)", node: Sample.b))
+            return .merge(StorageTag(rawValue: $0), try Sample.name("\($0)"), record: record, isPatient: true)
+        }
+    }
+
+    @Test func patientRequestsAreOvertakenAndKeepTheirOrder() throws {
+        let inbox = Inbox()
+        let threads = try StorageThreads(
+            try self.open(), onReplies: { inbox.receive($0) }, onFailure: { inbox.fail($0) })
+        #expect(threads.submit(try self.fills(1...1_000) + self.puts(1_001...1_010)) == .queued)
+        #expect(inbox.wait(1_010))
+        #expect(inbox.replies.withLockedValue { $0.map(\.tag.rawValue) } == Array(1_001...1_010) + Array(1...1_000))
+        threads.close()
+        let pieces = (1_000 + StorageRequest.pieceMax - 1) / StorageRequest.pieceMax
+        #expect(threads.engine.figures.commits == UInt64(pieces))
+    }
+
+    @Test func aCloseAnswersPatientRequestsAsWell() throws {
+        let inbox = Inbox()
+        let threads = try StorageThreads(
+            try self.open(), onReplies: { inbox.receive($0) }, onFailure: { inbox.fail($0) })
+        #expect(threads.submit(try self.fills(1...1_000)) == .queued)
+        let everything = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        #expect(threads.submit([.list(StorageTag(rawValue: 0), everything)]) == .queued)
+        threads.close()
+        #expect(inbox.replies.withLockedValue { $0.count } == 1_001)
+    }
+
     @Test func requestsThatWaitTogetherShareOneCommit() throws {
         let inbox = Inbox()
         let threads = try StorageThreads(

@@ -89,10 +89,10 @@ final class PacedWriter: Sendable {
         return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, sorted.count * 99 / 100)]
     }
 
-    /// The 99th percentile of each five seconds in milliseconds, by when they began.
-    static func timeline(_ samples: [Sample]) -> String {
+    /// The 99th percentile of each span of time in milliseconds, by when they began.
+    static func timeline(_ samples: [Sample], every span: Duration = .seconds(5)) -> String {
         guard let first = samples.map(\.began).min() else { return "" }
-        let spans = Dictionary(grouping: samples) { milliseconds($0.began - first) / 5_000 }
+        let spans = Dictionary(grouping: samples) { Int(($0.began - first) / span) }
         return spans.sorted { $0.key < $1.key }.map { tenths(Self.p99($0.value)) }.joined(separator: " ")
     }
 

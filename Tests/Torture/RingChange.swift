@@ -74,13 +74,10 @@ struct RingChange {
     }
 
     private func changeAll(_ writer: PacedWriter, _ reader: PacedReader) async throws -> [Int] {
-        let calmFrom = ContinuousClock.now
-        try await Task.sleep(for: .seconds(5))
-        let calm = Self.p99(writer, reader, calmFrom + .seconds(1), .now)
         var nodes = Array(0..<Self.first)
         for index in Self.first..<Self.most {
             nodes.append(index)
-            try await self.step("n\(index + 1) joins", nodes, calm, writer, reader) {
+            try await self.step("n\(index + 1) joins", nodes, writer, reader) {
                 try self.cluster.start(index, seeds: Array(0..<Self.first))
                 try await self.cluster.ready(index, within: .seconds(60))
             }
@@ -88,7 +85,7 @@ struct RingChange {
         for index in [0, 1] {
             nodes.removeFirst()
             let asked = self.cluster.addresses[Self.most - 1]
-            try await self.step("n\(index + 1) leaves", nodes, calm, writer, reader, leaving: index) {
+            try await self.step("n\(index + 1) leaves", nodes, writer, reader, leaving: index) {
                 let words = ["leave", self.cluster.name(index), "--wait", "--timeout", "10s", "--node", asked]
                 let outcome = try await self.cluster.gyre(words, within: .seconds(600))
                 try demand(outcome.code == 0, "gyre leave ended with \(outcome.code): \(outcome.error)")
@@ -102,9 +99,10 @@ struct RingChange {
     // MARK: - A step
 
     private func step(
-        _ what: String, _ nodes: [Int], _ calm: Duration, _ writer: PacedWriter, _ reader: PacedReader,
+        _ what: String, _ nodes: [Int], _ writer: PacedWriter, _ reader: PacedReader,
         leaving: Int? = nil, _ body: () async throws -> Void
     ) async throws {
+        let calmBefore = try await self.calm(writer, reader)
         let before = try await self.figures(of: nodes + (leaving.map { [$0] } ?? []), atMost: nodes.count)
         let began = ContinuousClock.now
         let watch = TransferWatch(self.cluster.addresses)
@@ -120,7 +118,9 @@ struct RingChange {
         let after = try await self.figures(of: nodes, atMost: nodes.count)
         // A percentile needs more than a few hundred requests.
         try await Task.sleep(for: max(.zero, .seconds(2) - (ended - began)))
-        let p99 = Self.p99(writer, reader, began, max(ended, began + .seconds(2)))
+        let during = Self.samples(writer, reader, began, max(ended, began + .seconds(2)))
+        let p99 = PacedWriter.p99(during)
+        let calm = PacedWriter.p99(calmBefore + (try await self.calm(writer, reader)))
         // What was sent by a node that is gone now counts as well: its last figures were taken while it was there.
         let sent = max(after.sent, watch.sentMost) - before.sent
         let must = max(1, leaving.map { before.least[$0] ?? 0 } ?? (after.least[nodes.last ?? 0] ?? 0))
@@ -128,7 +128,8 @@ struct RingChange {
         say(
             "  \(what): \(milliseconds(ended - began)) ms, \(sent >> 10) KiB moved, \(Self.text(ratio)) of the least, "
                 + "up to \(watch.keysPerSecond) keys/s, shares \(after.shares.map(Self.text)), "
-                + "p99 \(milliseconds(p99)) ms (\(milliseconds(calm)) ms when calm)")
+                + "p99 \(tenths(p99)) ms\(self.isTimed ? " (\(tenths(calm)) ms when calm)" : "")")
+        say("    by second: \(PacedWriter.timeline(during, every: .seconds(1)))")
         for share in after.shares {
             try demand(
                 abs(share - 1) <= Self.unevenMost,
@@ -150,10 +151,19 @@ struct RingChange {
 
     private static func text(_ number: Double) -> String { String(format: "%.3f", number) }
 
-    private static func p99(
+    private static func samples(
         _ writer: PacedWriter, _ reader: PacedReader, _ start: ContinuousClock.Instant, _ end: ContinuousClock.Instant
-    ) -> Duration {
-        PacedWriter.p99(writer.within(start, end) + reader.within(start, end))
+    ) -> [PacedWriter.Sample] {
+        writer.within(start, end) + reader.within(start, end)
+    }
+
+    /// Requests while nothing changes, once the tables of what was written before are merged.
+    private func calm(_ writer: PacedWriter, _ reader: PacedReader) async throws -> [PacedWriter.Sample] {
+        guard self.isTimed else { return [] }
+        try await Task.sleep(for: .seconds(5))
+        let began = ContinuousClock.now
+        try await Task.sleep(for: .seconds(5))
+        return Self.samples(writer, reader, began, .now)
     }
 
     private struct Figures {
