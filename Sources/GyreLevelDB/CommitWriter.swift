@@ -53,8 +53,9 @@ package struct CommitWriter: ~Copyable {
         var index = start
         self.batchBytes = 0
         while index < end, self.batchBytes < Self.commitBytesMax {
-            // A listing that takes its place among the writes must see those before it, so it begins a commit.
-            if case .list = requests[index], self.batch.count > 0 { break }
+            // A listing that takes its place among the writes must see those before it, and so must the walk of a removal: both
+            // begin a commit.
+            if requests[index].seesDiskOnly, self.batch.count > 0 { break }
             let outcome = try self.outcome(of: requests[index])
             replies.append(StorageReply(tag: requests[index].tag, outcome: outcome))
             index += 1

@@ -117,21 +117,27 @@ package final class LevelDBEngine: Sendable {
         return held
     }
 
-    /// What is held under names that follow each other in storage order, as those of a listing do: one walk, where each lookup would
-    /// search all tables anew. Left out is what the walk does not meet; it may still be there, in a block that cannot be read.
+    /// What is held under names that follow each other in storage order, as those of a listing do, without bodies: one walk, where
+    /// each lookup would search all tables anew. Left out is what the walk does not meet; nothing is known when it met damage,
+    /// behind which LevelDB would show older records.
     func held(among names: [ObjectName]) throws(StorageFailure) -> [ObjectName: HeldRecord] {
         guard let first = names.first, let last = names.last else { return [:] }
         let end = StorageKey.bytes(of: last)
         var found: [ObjectName: HeldRecord] = [:]
         found.reserveCapacity(names.count)
-        try self.scan(from: StorageKey.bytes(of: first)) { key, value in
-            let key = ByteBuffer(bytes: key)
-            if let name = try? StorageKey.name(from: key) {
-                let held = RecordFormat.read(ByteBuffer(bytes: value), name: name)
-                if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
-                found[name] = held
+        do {
+            try self.database.scan(from: StorageKey.bytes(of: first)) { key, value in
+                let isPast = end.withUnsafeReadableBytes { $0.lexicographicallyPrecedes(key) }
+                if isPast || found.count >= Self.walkMax { return false }
+                guard let name = try? StorageKey.name(from: ByteBuffer(bytes: key)) else { return true }
+                found[name] = RecordFormat.read(ByteBuffer(bytes: value), name: name).withoutBody
+                return true
             }
-            return found.count < Self.walkMax && key != end
+        } catch {
+            switch error {
+            case .corrupt: return [:]
+            case .unreadable(let text): throw StorageFailure("a scan of the store failed: \(text)")
+            }
         }
         return found
     }

@@ -15,6 +15,9 @@ package struct ExchangeOptions: Sendable {
     package var repairMax = 8
     /// Exchanges of other nodes answered at once; more are told to come later.
     package var servedMax = 64
+    /// Merges of other nodes' exchanges that the disk has not done yet; more are told to come later. They count among the requests
+    /// in flight, of which clients are to have most.
+    package var servedWorkMax = 4_096
     /// How long an answer may take.
     package var timeout = TimeSpan.seconds(5)
     /// How long the answer to the first question may take, which is given from memory: one that does not come as a rule

@@ -30,7 +30,9 @@ extension Node {
             guard partition < forest.shape.partitionCount, leaf < MerkleShape.leavesPerPartition else { return }
             self.trees.suspect(LeafID(partition: partition, leaf: Int(leaf)))
         case .keys, .records, .merge, .objects:
-            guard self.inFlight < self.options.inFlightMax, self.served.count < self.options.exchange.servedMax else {
+            guard self.inFlight < self.options.inFlightMax, self.served.count < self.options.exchange.servedMax,
+                self.servedWork < self.options.exchange.servedWorkMax
+            else {
                 self.counters.overloaded += 1
                 return answer(.overloaded, &effects)
             }
@@ -66,6 +68,7 @@ extension Node {
             }
         case .merge(let records):
             guard !records.isEmpty else { return }
+            self.servedWork += records.count
             let served = self.served.insert(
                 ServedExchange(from: node, tag: tag, step: step, pending: records.count, records: [], isMerge: true))
             for entry in records {
@@ -131,6 +134,7 @@ extension Node {
             hasFailed = true
             self.counters.malformedMessages += 1
         }
+        self.servedWork -= 1
         guard let index = self.served.index(of: served) else { return }
         if hasFailed { self.served[index].hasLeftOut = true }
         if hasChanged { self.served[index].merged += 1 }

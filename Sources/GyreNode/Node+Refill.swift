@@ -118,6 +118,14 @@ extension Node {
             differing: refill.keysDiffering, repaired: refill.keysRepaired, bytes: refill.bytesSent)
     }
 
+    /// Whether a part is over; one that counts the refill as well waits for what of that can go on, as long as patience lasts.
+    func isOver(_ part: RepairPart, at now: Now) -> Bool {
+        guard part.isOver, part.takesRefill, self.mustRefill, now.instant < part.patientUntil,
+            let refill = self.repairParts.first(where: { $0.request.id == Refill.repairID })
+        else { return part.isOver }
+        return refill.active == 0 && !refill.pairs.contains { self.isReachable($0.peer) }
+    }
+
     /// The counts of a part, with what comparisons of the refill that are still under way have done.
     func countsNow(of part: RepairPart) -> RepairCounts {
         var counts = part.counts

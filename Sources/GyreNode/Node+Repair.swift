@@ -22,7 +22,7 @@ extension Node {
     /// Begins the next exchanges of the rounds that are always going on.
     mutating func continueRounds(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
         guard self.trees.options.isOn, self.options.exchange.hasRounds, now.instant >= self.roundAt,
-            !self.ring.members.isEmpty, !self.draining
+            !self.ring.members.isEmpty, !self.draining, !self.mustRefill
         else {
             return
         }
@@ -38,7 +38,8 @@ extension Node {
         guard self.exchanges.count < self.options.exchange.backgroundMax, !self.mustYield else { return }
         let partition = self.roundPartition
         self.roundPartition = (partition + 1) % partitions
-        for peer in self.peersLed(partition) where self.isReachable(peer) {
+        // A lost disk is filled by its own comparisons, which its operator reads the count of.
+        for peer in self.peersLed(partition) where self.isReachable(peer) && !self.isPeerRefilling(peer) {
             _ = self.beginExchange(partition, with: peer, repair: nil, at: now, into: &effects)
         }
     }
@@ -92,7 +93,7 @@ extension Node {
     mutating func cancelRepair(
         _ id: UInt64, _ target: ReplyTarget, at now: Now, into effects: inout [NodeEffect]
     ) {
-        for member in self.ring.members where member.node != self.me {
+        for member in self.ring.members where member.node != self.me && !RepairPart.isReserved(id) {
             effects.append(.send(member.node, .repair(.cancel(id: id))))
         }
         self.leaveRepair(id)
@@ -157,6 +158,7 @@ extension Node {
     }
 
     private mutating func leaveRepair(_ id: UInt64) {
+        guard !RepairPart.isReserved(id) else { return }
         for run in self.repairRuns.indices where self.repairRuns[run].request.id == id {
             for part in self.repairRuns[run].parts.indices { self.repairRuns[run].parts[part].isOver = true }
         }
@@ -182,11 +184,12 @@ extension Node {
             self.beginPairs(of: index, at: now, into: &effects)
             self.report(index, at: now, into: &effects)
         }
-        for part in self.repairParts where part.isOver && !RepairPart.isReserved(part.request.id) {
+        for part in self.repairParts where self.isOver(part, at: now) && !RepairPart.isReserved(part.request.id) {
             if self.repairsDone.count >= RepairRun.runsMax { self.repairsDone.removeFirst() }
             self.repairsDone.append((part.request.id, self.countsNow(of: part)))
         }
-        self.repairParts.removeAll { $0.isOver }
+        let over = self.repairParts.filter { self.isOver($0, at: now) }.map(\.request.id)
+        self.repairParts.removeAll { over.contains($0.request.id) }
     }
 
     /// Asks nodes again that owe a word about their part of a repair.
@@ -212,7 +215,7 @@ extension Node {
             let request = self.repairParts[index].request
             let isForRing = request.id != Refill.repairID && RepairPart.isReserved(request.id)
             if request.id == Refill.repairID, self.isRefillPairStale(pair) {
-                self.repairParts[index].counts.planned -= 1
+                self.repairParts[index].counts.planned &-= min(1, self.repairParts[index].counts.planned)
             } else if !self.isReachable(pair.peer) || (isForRing && self.isPeerRefilling(pair.peer)) {
                 if isForRing { self.visit(.comparisonPostponed, into: &effects) }
                 if RepairPart.isReserved(request.id) || now.instant < self.repairParts[index].absenceUntil {
@@ -244,7 +247,7 @@ extension Node {
     }
 
     private mutating func report(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
-        let isOver = self.repairParts[index].isOver
+        let isOver = self.isOver(self.repairParts[index], at: now)
         guard isOver || now.instant >= self.repairParts[index].reportAt else { return }
         self.repairParts[index].reportAt = now.instant.advanced(by: .milliseconds(200))
         if isOver { self.repairParts[index].counts.rootsAfter = self.sumOfRoots }
@@ -282,7 +285,7 @@ extension Node {
                     self.postpone(index, (operation.partition, operation.peer), at: now)
                     break
                 }
-                if self.ringKeeper.sync?.rests ?? false {
+                if !inSync, self.ringKeeper.sync?.rests ?? false {
                     self.repairParts[index].retryAt = now.rest(
                         self.options.ringChange.fetchRest, since: operation.began)
                 }

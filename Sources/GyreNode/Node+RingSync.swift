@@ -87,7 +87,7 @@ extension Node {
     /// Looks for partitions that are here and belong to others, and brings those that were found further.
     mutating func continueHandovers(at now: Now, into effects: inout [NodeEffect]) {
         let state = self.ringKeeper.state
-        guard state.version > 0, self.trees.options.isOn, !self.ring.members.isEmpty else { return }
+        guard state.version > 0, self.trees.options.isOn, !self.ring.members.isEmpty, !self.draining else { return }
         guard state.next == nil, self.ringKeeper.staged == state else {
             // The owners are about to be others.
             self.ringKeeper.handovers.removeAll { !$0.isRemoving }
@@ -242,7 +242,7 @@ extension Node {
         }
         guard let index = self.removal(of: partition) else { return }
         self.ringKeeper.handovers[index].removedUpTo = objects.last?.name
-        guard self.ring.members.contains(where: { $0.node == self.me }) else {
+        guard self.draining || self.ring.members.contains(where: { $0.node == self.me }) else {
             return self.listForRemoval(index, at: now, into: &effects)
         }
         let began = self.ringKeeper.handovers[index].pageAt

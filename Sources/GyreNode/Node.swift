@@ -59,6 +59,8 @@ package struct Node: ~Copyable {
     var trees: TreeKeeper
     var exchanges: SlotTable<ExchangeOperation>
     var served: SlotTable<ServedExchange>
+    /// Merges of other nodes' exchanges that the disk has not answered.
+    var servedWork = 0
     var exchangeBudget: Int64
     /// How long clients wait on average, of late.
     var foreground = TimeSpan.zero

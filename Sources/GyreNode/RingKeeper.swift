@@ -30,7 +30,7 @@ package struct RingChangeOptions: Hashable, Sendable {
     /// How often a node that does not know the ring asks for it.
     package var askInterval = TimeSpan.milliseconds(200)
     /// Comparisons at once of all nodes together that gain something.
-    package var fetchMax = 2
+    package var fetchMax = 4
     /// Partitions that are handed over at once.
     package var handoversMax = 2
     /// Objects removed by one request to the disk.
@@ -90,9 +90,12 @@ struct RingSync {
 }
 
 extension Now {
-    /// The end of a rest `times` as long as what began at `began` took until now.
+    /// The end of a rest `times` as long as what began at `began` took until now, a second at most: what took long was held up
+    /// by something else.
     func rest(_ times: Int, since began: Instant) -> Instant {
-        self.instant.advanced(by: TimeSpan(nanoseconds: self.instant.since(began).nanoseconds * Int64(times)))
+        let most = TimeSpan.seconds(1).nanoseconds
+        let worked = min(self.instant.since(began).nanoseconds, most)
+        return self.instant.advanced(by: TimeSpan(nanoseconds: min(worked * Int64(times), most)))
     }
 }
 

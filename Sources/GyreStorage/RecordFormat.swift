@@ -32,6 +32,15 @@ package enum HeldRecord: Sendable {
     case held(ObjectRecord)
     /// Bytes that are not a record of that name, or that the disk cannot read.
     case corrupt
+
+    /// The same, with an empty body in place of what may be 8 MiB.
+    package var withoutBody: HeldRecord {
+        guard case .held(let record) = self else { return self }
+        return .held(
+            ObjectRecord(
+                body: ByteBuffer(), digest: record.digest, versionCount: record.versionCount,
+                hasExpiry: record.hasExpiry))
+    }
 }
 
 /// The value bytes of an object in the store, frozen (docs/internals/storage-format.md):

@@ -121,8 +121,17 @@ package enum StorageRequest: Sendable {
     package var isPatient: Bool {
         switch self {
         case .merge(_, _, _, let isPatient): isPatient
-        case .list, .remove, .collect: true
+        case .list(_, let range): range.isOrdered || range.shape != .heads
+        case .remove, .collect: true
         case .read, .update, .heal, .lease, .keep, .figures, .checkpoint, .hint: false
+        }
+    }
+
+    /// Whether it is answered from what is on disk, to which writes of the same commit have not come yet.
+    package var seesDiskOnly: Bool {
+        switch self {
+        case .list, .remove: true
+        case .read, .update, .merge, .heal, .lease, .keep, .figures, .checkpoint, .hint, .collect: false
         }
     }
 

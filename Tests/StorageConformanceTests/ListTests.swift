@@ -129,4 +129,13 @@ struct ListTests {
         #expect(try store.siblings(try Sample.name("k4"))?.values.sorted() == ["value", "w"])
         #expect(try store.read(try Sample.name("k5")).isAbsent)
     }
+
+    @Test func ofClientsAreNotPatient() {
+        var range = ObjectRange(first: Token(rawValue: 0), last: Token(rawValue: .max))
+        #expect(StorageRequest.list(StorageTag(rawValue: 1), range).isPatient)
+        range.shape = .heads
+        #expect(!StorageRequest.list(StorageTag(rawValue: 1), range).isPatient)
+        range.isOrdered = true
+        #expect(StorageRequest.list(StorageTag(rawValue: 1), range).isPatient)
+    }
 }
