@@ -4,7 +4,7 @@ import GyreStorage
 /// Requests on their way to a storage thread: a queue with one lock and one condition.
 ///
 /// Patient requests wait apart and come in pieces, one behind all that else is queued: a comparison brings hundreds of records at
-/// once, and a client's write should wait for two milliseconds of them and not for twenty.
+/// once, and a client's write should wait for three milliseconds of them and not for twenty.
 ///
 /// `@unchecked Sendable`: everything below the pointers is touched only with the mutex held.
 final class Mailbox: @unchecked Sendable {
