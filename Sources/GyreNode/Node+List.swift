@@ -30,7 +30,7 @@ extension Node {
     }
 
     private func refusal(of request: ListRequest) -> Failure? {
-        if self.draining || self.ring.members.isEmpty { return .notMember }
+        if self.isNoMember { return .notMember }
         if self.lists.count >= ListOperation.countMax || self.inFlight >= self.options.inFlightMax {
             return .overloaded
         }

@@ -11,24 +11,22 @@ import NIOCore
 /// The record leaves this node only after its own disk has it. A context entry `(n, c)` claims all dots of n up to c, which
 /// is true exactly as long as n never forgets a dot that another node has seen; docs/decisions/0001-own-disk-first.md.
 extension Node {
-    /// Starts a write on the own disk, unless it was seen before. A stand-in's own copy is a hint.
+    /// Starts a write on the own disk. A stand-in's own copy is a hint.
     mutating func beginWrite(
         _ request: ClientRequest, _ id: RequestID, _ admission: Admission, at now: Now,
         into effects: inout [NodeEffect]
     ) {
-        if let entry = self.requestLog[id] { return self.answerAgain(entry, admission.target, into: &effects) }
         let place = admission.ownPlace
         let hintTarget = admission.replicas.target(at: place)
         guard let name = request.name, let update = self.update(for: request, standingInFor: hintTarget, at: now) else {
             self.counters.overloaded += 1
             return self.answer(admission.target, .failed(.overloaded), into: &effects)
         }
-        let halfWay = TimeSpan(nanoseconds: admission.deadline.since(now.instant).nanoseconds / 2)
         let tag = self.puts.insert(
             PutOperation(
                 target: admission.target, request: request, id: id, name: name, replicas: admission.replicas,
                 ownPlace: place, isSloppy: admission.isSloppy, started: now.instant, deadline: admission.deadline,
-                resendAt: now.instant.advanced(by: halfWay),
+                resendAt: now.halfWay(to: admission.deadline),
                 machine: PutMachine(
                     replicas: admission.replicas.all, needed: admission.needed,
                     primaries: admission.replicas.primaries, primariesNeeded: admission.primariesNeeded,
@@ -44,19 +42,24 @@ extension Node {
         }
     }
 
-    private mutating func answerAgain(
-        _ entry: RequestLog.Entry, _ target: ReplyTarget, into effects: inout [NodeEffect]
-    ) {
+    /// Answers a write that this coordinator knows already, whatever else it would say today: it may have lost the key since, or
+    /// stop. False when it does not know it.
+    mutating func answerAgain(
+        _ request: ClientRequest, _ target: ReplyTarget, into effects: inout [NodeEffect]
+    ) -> Bool {
+        guard let id = request.writeID, let entry = self.requestLog[id] else { return false }
         self.counters.deduplicated += 1
         switch entry {
         case .finished(let response):
             self.answer(target, response, into: &effects)
         case .running(let tag):
             guard let index = self.puts.index(of: tag), self.puts[index].followers.count < 16 else {
-                return self.answer(target, .failed(.overloaded), into: &effects)
+                self.answer(target, .failed(.overloaded), into: &effects)
+                return true
             }
             self.puts[index].followers.append(target)
         }
+        return true
     }
 
     private mutating func update(

@@ -247,13 +247,7 @@ extension Node {
     mutating func expireOperations(at now: Now, into effects: inout [NodeEffect]) {
         self.expirePuts(at: now, into: &effects)
         self.expireGets(at: now, into: &effects)
-        self.found.removeAll(keepingCapacity: true)
-        self.forwards.indices(into: &self.found) { now.instant >= $0.deadline }
-        for index in self.found {
-            let operation = self.forwards.remove(index)
-            self.counters.timeouts += 1
-            self.answer(operation.target, .failed(.timeout), into: &effects)
-        }
+        self.expireForwards(at: now, into: &effects)
         self.found.removeAll(keepingCapacity: true)
         self.heals.indices(into: &self.found) { now.instant >= $0.deadline }
         for index in self.found { _ = self.heals.remove(index) }

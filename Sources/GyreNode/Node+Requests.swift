@@ -34,8 +34,7 @@ extension Node {
             return self.onRingRequest(request, target, timeout: timeout, at: now, into: &effects)
         case .list(let request):
             return self.startList(request, target, timeout: timeout, at: now, into: &effects)
-        case .put, .get, .delete:
-            break
+        case .put, .get, .delete: if self.answerAgain(request, target, into: &effects) { return }
         }
         if let failure = self.refusal(of: request) {
             if failure == .overloaded { self.counters.overloaded += 1 }
@@ -114,13 +113,41 @@ extension Node {
         let isWrite = if case .get = request { false } else { true }
         let tag = self.forwards.insert(
             ForwardOperation(
-                target: target, request: request, to: owner, isSecond: refuser != nil, deadline: deadline,
-                isWrite: isWrite, needed: needed))
+                target: target, request: request, to: owner, isSecond: refuser != nil, started: now.instant,
+                deadline: deadline, resendAt: now.halfWay(to: deadline), isWrite: isWrite, needed: needed))
         self.traces.keep(tag)
-        let left = max(1, deadline.since(now.instant).wholeMilliseconds)
         self.counters.forwards += 1
-        effects.append(
-            .send(owner, .forward(tag: tag, timeoutMilliseconds: UInt32(clamping: left), request)))
+        self.sendForward(tag, to: owner, request, deadline: deadline, at: now, into: &effects)
+    }
+
+    private func sendForward(
+        _ tag: UInt64, to owner: NodeID, _ request: ClientRequest, deadline: Instant, at now: Now,
+        into effects: inout [NodeEffect]
+    ) {
+        let left = max(1, deadline.since(now.instant).wholeMilliseconds)
+        effects.append(.send(owner, .forward(tag: tag, timeoutMilliseconds: UInt32(clamping: left), request)))
+    }
+
+    /// Ends what was handed on and is past its deadline. What was half of its time without an answer is sent once more: it, or the
+    /// answer, may have met a connection that was just lost or not open yet. The owner knows a write again by its `RequestID`.
+    mutating func expireForwards(at now: Now, into effects: inout [NodeEffect]) {
+        self.found.removeAll(keepingCapacity: true)
+        self.forwards.indices(into: &self.found) { now.instant >= $0.resendAt || now.instant >= $0.deadline }
+        for index in self.found {
+            guard now.instant >= self.forwards[index].deadline else {
+                self.forwards[index].resendAt = .distantFuture
+                self.forwards[index].wasSentAgain = true
+                let operation = self.forwards[index]
+                self.sendForward(
+                    self.forwards.tag(index), to: operation.to, operation.request, deadline: operation.deadline,
+                    at: now, into: &effects)
+                continue
+            }
+            let operation = self.forwards.remove(index)
+            self.counters.timeouts += 1
+            self.noteSlow(operation, isDone: false, at: now, into: &effects)
+            self.answer(operation.target, .failed(.timeout), into: &effects)
+        }
     }
 
     /// An owner has answered for us.
@@ -129,6 +156,11 @@ extension Node {
     ) {
         guard let index = self.forwards.index(of: tag), self.forwards[index].to == node else { return }
         let operation = self.forwards.remove(index)
+        var response = response
+        if case .failed = response, operation.wasSentAgain, operation.isWrite {
+            // What it does not know, or refuses, may be what it did when it was asked first.
+            response = .failed(.unknown(needed: operation.needed, got: 0))
+        }
         if response == .failed(.notMember), !operation.isSecond, let name = operation.request.name,
             now.instant < operation.deadline
         {
@@ -140,12 +172,19 @@ extension Node {
                 replicas: self.replicaSet(of: name.token, isSloppy: false, isRead: operation.request.isGet),
                 deadline: operation.deadline, besides: node, at: now, into: &effects)
         }
+        let isDone = if case .failed = response { false } else { true }
+        self.noteSlow(operation, isDone: isDone, at: now, into: &effects)
         self.answer(operation.target, response, into: &effects)
+    }
+
+    /// Whether this node does nothing for clients: it does not know the ring yet, or is on its way out and gets no more answers.
+    var isNoMember: Bool {
+        self.draining || self.ring.members.isEmpty || self.isBanned || self.ringKeeper.isClosed
     }
 
     /// Why `request` cannot be admitted at all, if so.
     private func refusal(of request: ClientRequest) -> Failure? {
-        if self.draining || self.ring.members.isEmpty || self.isBanned || self.ringKeeper.isClosed { return .notMember }
+        if self.isNoMember { return .notMember }
         if self.inFlight >= self.options.inFlightMax { return .overloaded }
         if self.needed(by: request) == nil {
             return .badRequest("r, w, pr and pw must be 1 to n=\(self.options.quorum.replicas)")
@@ -232,4 +271,13 @@ extension Node {
 extension ClientRequest {
     /// Whether it only reads an object.
     fileprivate var isGet: Bool { if case .get = self { true } else { false } }
+
+    /// What a put or a delete is known again by.
+    var writeID: RequestID? {
+        switch self {
+        case .put(let put): put.id
+        case .delete(let delete): delete.id
+        default: nil
+        }
+    }
 }

@@ -130,9 +130,13 @@ extension Node {
     mutating func onRing(from node: NodeID, _ message: RingMessage, into effects: inout [NodeEffect]) {
         switch message {
         case .digest(let hash):
-            guard hash != self.ringKeeper.state.hash else { return }
+            guard hash != self.ringKeeper.state.hash else {
+                self.ringKeeper.versions[node] = self.ringKeeper.state.version
+                return
+            }
             self.tellRing(to: node, wantsRest: true, into: &effects)
         case .state(let theirs, let wantsRest):
+            self.ringKeeper.versions[node] = theirs.version
             if theirs.version == 0, self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed,
                 self.options.membership.formsCluster, self.membership.me.replaces == nil || theirs.next != nil
             {

@@ -54,10 +54,11 @@ extension Node {
             return self.answer(target, .failed(.badRequest(reason)), into: &effects)
         }
         let span = min(max(timeout, .milliseconds(1)), self.options.timeoutMost)
+        let deadline = now.instant.advanced(by: span)
         let tag = self.forwards.insert(
             ForwardOperation(
-                target: target, request: .ring(request), to: subject, isSecond: true,
-                deadline: now.instant.advanced(by: span), isWrite: false, needed: 1))
+                target: target, request: .ring(request), to: subject, isSecond: true, started: now.instant,
+                deadline: deadline, resendAt: now.halfWay(to: deadline), isWrite: false, needed: 1))
         effects.append(
             .send(
                 subject,

@@ -262,10 +262,18 @@ extension Node {
         // Whom the others have banned gets no more answers from them, so what clients asked must be over before that.
         self.ringKeeper.isClosed = true
         guard self.inFlight == 0 else { return }
-        // The others ban it first: only what they have heard can no longer be forgotten.
         guard now.instant >= self.ringKeeper.farewellAt, !self.connected.isEmpty else { return }
-        self.visit(.leaverHandedOver, into: &effects)
         self.ringKeeper.farewellAt = now.instant.advanced(by: .milliseconds(200))
+        // Whoever's disk is slow still asks this node for its part of a write, and would take the ban for a loss.
+        let late = self.connected.filter {
+            !self.ringKeeper.isBanned($0) && self.ringKeeper.versions[$0, default: 0] < state.version
+        }
+        guard late.isEmpty else {
+            for node in late { self.tellRing(to: node, wantsRest: true, into: &effects) }
+            return
+        }
+        // The others ban it first: only what they have heard can no longer be forgotten.
+        self.visit(.leaverHandedOver, into: &effects)
         guard self.areBucketsKeptElsewhere else {
             for node in self.connected { self.tellBuckets(to: node, wantsRest: true, into: &effects) }
             return

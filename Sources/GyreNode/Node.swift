@@ -141,7 +141,7 @@ package struct Node: ~Copyable {
     /// Operations in flight.
     package var inFlight: Int {
         self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.replicas.count
-            + self.heals.count
+            + self.heals.count + self.lists.count
     }
 
     /// Whether a put, get or forward has that tag.
@@ -191,6 +191,7 @@ package struct Node: ~Copyable {
         case .peerDown(let node):
             self.connected.removeAll { $0 == node }
             self.ringKeeper.witnesses[node] = nil
+            self.ringKeeper.versions[node] = nil
             self.withMembership(into: &effects) { membership, out in
                 membership.onPeerDown(node, at: now.instant, random: &random, into: &out)
             }

@@ -85,7 +85,11 @@ struct ForwardOperation {
     let to: NodeID
     /// Whether another owner was asked before.
     let isSecond: Bool
+    let started: Instant
     let deadline: Instant
+    /// When an owner that has not answered is sent it once more, and whether it was.
+    var resendAt: Instant
+    var wasSentAgain = false
     let isWrite: Bool
     let needed: UInt8
 }

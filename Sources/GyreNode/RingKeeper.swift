@@ -90,6 +90,11 @@ struct RingSync {
 }
 
 extension Now {
+    /// The middle between now and `deadline`.
+    func halfWay(to deadline: Instant) -> Instant {
+        self.instant.advanced(by: TimeSpan(nanoseconds: deadline.since(self.instant).nanoseconds / 2))
+    }
+
     /// The end of a rest `times` as long as what began at `began` took until now, a second at most: what took long was held up
     /// by something else.
     func rest(_ times: Int, since began: Instant) -> Instant {
@@ -165,6 +170,8 @@ struct RingKeeper {
     /// Whether this node, which is about to say that it is gone, begins nothing for clients any more.
     var isClosed = false
     var endAt: Instant?
+    /// By peer, since it was connected: the newest version that it said is in force with it.
+    var versions: [NodeID: UInt64] = [:]
     /// Once banned: who said that it knows of the ban, and when first, without a break of the connection since.
     var witnesses: [NodeID: Instant] = [:]
     /// Whether one of them still knew a while later, so that it has had time to keep it on its disk.

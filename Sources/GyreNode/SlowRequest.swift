@@ -30,6 +30,8 @@ package struct SlowRequest: Hashable, Sendable {
     package var total: TimeSpan
     /// Whether a further replica was asked because one was slow.
     package var wasHedged: Bool
+    /// The owner that this node handed it to; `asked` is that one alone then, and `got` is 0 unless it was done.
+    package var handedTo: NodeID?
 }
 
 extension Node {
@@ -58,6 +60,27 @@ extension Node {
             operation: .get, bucket: get.name.bucket, token: get.name.token, needed: get.machine.needed,
             got: get.machine.answered.count, isDone: isDone, asked: get.replicas.all.map { get.replicas.node(at: $0) },
             ownDisk: get.ownDisk, total: total, wasHedged: get.hedged)
+        effects.append(.event(.slow(slow)))
+    }
+
+    /// Tells of a request that was handed to an owner and took long.
+    func noteSlow(
+        _ forward: ForwardOperation, isDone: Bool, at now: Now, into effects: inout [NodeEffect]
+    ) {
+        guard let threshold = self.options.slowThreshold, let name = forward.request.name else { return }
+        let total = now.instant.since(forward.started)
+        guard total >= threshold else { return }
+        let operation: SlowRequest.Operation
+        switch forward.request {
+        case .put: operation = .put
+        case .get: operation = .get
+        case .delete: operation = .delete
+        default: return
+        }
+        let slow = SlowRequest(
+            operation: operation, bucket: name.bucket, token: name.token, needed: Int(forward.needed),
+            got: isDone ? Int(forward.needed) : 0, isDone: isDone, asked: [forward.to], total: total, wasHedged: false,
+            handedTo: forward.to)
         effects.append(.event(.slow(slow)))
     }
 }

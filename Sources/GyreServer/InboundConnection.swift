@@ -282,6 +282,7 @@ final class InboundConnection: ChannelInboundHandler {
             }
             self.shell.peerClaims[self.id] = (node, address)
             self.phase = .peer(node)
+            self.shell.dialBack(node, address)
         }
         self.decoder.completeHandshake()
         let version = min(hello.protocolVersion, WireLimits.protocolVersion)

@@ -259,10 +259,8 @@ final class NodeShell {
 
     private func send(_ message: PeerMessage, to node: NodeID) {
         let sent = self.spans?.onSend(message, to: node, at: self.now.instant) ?? message
-        guard let link = self.links[node], link.send(sent) else {
-            self.counters.peerMessagesDropped += 1
-            return
-        }
+        let isTaken = self.links[node].map { $0.send(sent) } ?? self.hold(sent, for: node)
+        if !isTaken { self.counters.peerMessagesDropped += 1 }
     }
 
     /// A peer has said something over a connection that it opened.

@@ -34,6 +34,10 @@ final class PeerLink: ChannelInboundHandler {
     private(set) var isLoop = false
     /// The protocol version that the handshake agreed on.
     private var version: UInt16 = 1
+    /// What is kept for a peer that dialled and is being dialled back, and how many messages that is.
+    private var early = (node: NodeID?.none, messages: ByteBuffer(), count: UInt64(0))
+    /// The most bytes of it; they are answers to what the peer asked in the first moments.
+    private static let earlyBytesMax = 1 << 20
 
     init(address: PeerAddress, shell: NodeShell) {
         self.address = address
@@ -116,6 +120,7 @@ final class PeerLink: ChannelInboundHandler {
             self.decoder.completeHandshake()
             self.version = version
             self.phase = .open(node)
+            self.releaseEarly(to: node)
             self.shell.linkOpened(self, to: node)
         }
     }
@@ -129,6 +134,42 @@ final class PeerLink: ChannelInboundHandler {
     }
 
     // MARK: - Output
+
+    /// Keeps a message for `node` until that has welcomed this link; false when it was dropped.
+    func hold(_ message: PeerMessage, for node: NodeID) -> Bool {
+        switch self.phase {
+        case .dialling, .handshake: break
+        case .open, .closed: return false
+        }
+        guard self.early.node == nil || self.early.node == node,
+            self.early.messages.readableBytes < Self.earlyBytesMax
+        else { return false }
+        var message = message
+        // Whether the peer knows traces is not known yet.
+        if case .traced(_, let question) = message { message = question }
+        guard (try? FrameEncoder.encode(message, into: &self.early.messages)) != nil else { return false }
+        self.early.node = node
+        self.early.count += 1
+        return true
+    }
+
+    /// Somebody else may answer at the address by now, who gets nothing of it.
+    private func releaseEarly(to node: NodeID) {
+        if self.early.node == node { self.output.writeBuffer(&self.early.messages) } else { self.dropEarly() }
+        self.early = (nil, ByteBuffer(), 0)
+        self.markDirty()
+    }
+
+    private func dropEarly() {
+        self.shell.counters.peerMessagesDropped += self.early.count
+        self.early.count = 0
+    }
+
+    private func markDirty() {
+        guard !self.isDirty else { return }
+        self.isDirty = true
+        self.shell.markDirty(self)
+    }
 
     /// Appends a message to the output of this turn; false when it was dropped.
     func send(_ message: PeerMessage) -> Bool {
@@ -145,10 +186,7 @@ final class PeerLink: ChannelInboundHandler {
             self.shell.counters.framesUnsendable += 1
             return false
         }
-        if !self.isDirty {
-            self.isDirty = true
-            self.shell.markDirty(self)
-        }
+        self.markDirty()
         return true
     }
 
@@ -173,6 +211,7 @@ final class PeerLink: ChannelInboundHandler {
     func end() {
         let phase = self.phase
         self.phase = .closed
+        self.dropEarly()
         if self.shell.linksByAddress[self.address] === self { self.shell.linksByAddress[self.address] = nil }
         if case .open(let node) = phase { self.shell.linkClosed(self, to: node) }
     }
@@ -238,6 +277,19 @@ extension NodeShell {
         self.spans?.onLost(node)
         self.log.debug("peer link lost", metadata: ["peer": "\(node)", "address": "\(link.address)"])
         self.deliver(.peerDown(node))
+    }
+
+    /// Keeps a message for a peer that has dialled this node and is being dialled back; false when nobody is dialled for it.
+    func hold(_ message: PeerMessage, for node: NodeID) -> Bool {
+        for claim in self.peerClaims.values where claim.node == node {
+            if let link = self.linksByAddress[claim.address], link.hold(message, for: node) { return true }
+        }
+        return false
+    }
+
+    /// A peer has introduced itself at its own dial: without a link back it could be heard and not be answered.
+    func dialBack(_ node: NodeID, _ address: PeerAddress) {
+        if self.links[node] == nil, node != self.identity.node { self.dial(address) }
     }
 
     /// Whether a connection from `remote` is the other end of one of this node's own dials.

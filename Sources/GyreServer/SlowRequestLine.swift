@@ -13,7 +13,9 @@ extension SlowRequest {
             "outcome": "\(self.isDone ? "done" : "failed")", "needed": "\(self.needed)", "got": "\(self.got)",
             "owners": "\(self.asked.map(\.description).joined(separator: ","))", "total_ms": milliseconds(self.total),
         ]
-        if let ownDisk = self.ownDisk {
+        if let owner = self.handedTo {
+            metadata["handed_to"] = "\(owner)"
+        } else if let ownDisk = self.ownDisk {
             metadata["own_disk_ms"] = milliseconds(ownDisk)
             // A put goes out once the own disk has it; a get asks everybody at once.
             let others =

@@ -54,7 +54,10 @@ extension SimWorld {
 
     /// A request has arrived; a node that is down answers nothing.
     func onRequest(_ index: Int, _ attempt: Int, node: Int) throws(Violation) {
-        guard self.nodes[node].life != nil else { return }
+        guard self.nodes[node].life != nil else {
+            self.operations[index].isUnheard = true
+            return
+        }
         self.hash.record(UInt64(index) << 8 | UInt64(attempt))
         let address = ReplyAddress(connection: UInt64(attempt), request: UInt64(index))
         try self.feed(node, .client(address, self.operations[index].request, timeout: Self.requestTimeout))
@@ -167,6 +170,7 @@ extension SimWorld {
         let operation = self.operations[index]
         switch failure {
         case .unknown, .timeout:
+            try self.demandAnswer(operation, "was told \(failure)")
             self.operations[index].isUncertain = true
             self.mark(.writeUnknown)
         case .unavailable, .overloaded, .tooLarge, .badRequest, .notMember, .corrupt, .exists:
@@ -180,9 +184,16 @@ extension SimWorld {
         self.finish(index)
     }
 
+    /// While nothing goes wrong, whoever asks a node that runs is answered within the deadline.
+    private func demandAnswer(_ operation: ClientOperation, _ what: String) throws(Violation) {
+        guard self.plan.isGentle, operation.client != nil, !operation.isUnheard else { return }
+        throw Violation("availability", "at node \(operation.node), \(operation.request) \(what)")
+    }
+
     /// A client has waited long enough.
-    func onClientTimeout(_ index: Int, attempt: Int) {
+    func onClientTimeout(_ index: Int, attempt: Int) throws(Violation) {
         guard !self.operations[index].isOver, self.operations[index].attempt == attempt else { return }
+        try self.demandAnswer(self.operations[index], "got no answer")
         self.operations[index].isUncertain = true
         if self.operations[index].client == nil { self.finalReads.refused += 1 }
         if !self.retry(index) { self.finish(index) }
@@ -194,6 +205,7 @@ extension SimWorld {
             self.workload.clients[client].random.chance(1, in: 2)
         else { return false }
         self.operations[index].attempt += 1
+        self.operations[index].isUnheard = false
         self.mark(.retried)
         self.ask(index)
         return true

@@ -47,7 +47,7 @@ extension SimWorld {
         let least = max(2, self.plan.reads, self.plan.writes)
         let mayShrink = staying.count > least
         let victim = staying.isEmpty ? nil : staying[Int(self.faultRandom.below(UInt64(staying.count)))]
-        switch self.faultRandom.below(5) {
+        switch self.faultRandom.below(self.plan.isGentle ? 3 : 5) {
         case 0, 1: try self.join()
         case 2: if mayShrink, let victim { self.wish(.leave(victim.index)) }
         case 3: if mayShrink, let victim, self.mayLose(victim) { try self.remove(victim) }

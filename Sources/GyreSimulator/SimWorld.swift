@@ -184,7 +184,7 @@ final class SimWorld {
         case .request(let operation, let attempt, let node): try self.onRequest(operation, attempt, node: node)
         case .response(let operation, let response): try self.onResponse(operation, response)
         case .clientWakes(let client): self.onClientWakes(client)
-        case .clientTimeout(let operation, let attempt): self.onClientTimeout(operation, attempt: attempt)
+        case .clientTimeout(let operation, let attempt): try self.onClientTimeout(operation, attempt: attempt)
         case .fault(let fault): try self.onFault(fault)
         case .mend(let number):
             guard number == self.partitionNumber else { return }

@@ -10,6 +10,8 @@ struct SimulationPlan: Sendable {
     var spareCount = 0
     /// The points of a change of the ring at which a node ends, once each.
     var armedSteps: [RingStep] = []
+    /// Nothing goes wrong but that nodes join and leave: then no client may be left without an answer.
+    var isGentle = false
     /// How long owners wait before they propose a change, and leave it to each other: no promise may hang on it.
     var ringChange = RingChangeOptions()
     /// N.
@@ -101,6 +103,10 @@ struct SimulationPlan: Sendable {
         self.spareCount = 2 + Int(random.below(4))
         let steps = RingStep.allCases.shuffled(using: &random)
         self.armedSteps = Array(steps.prefix(random.chance(1, in: 4) ? steps.count : Int(random.below(7))))
+        if options.faults == [.membership], random.chance(1, in: 2) {
+            self.isGentle = true
+            self.armedSteps = []
+        }
         guard random.chance(1, in: 4) else { return }
         self.ringChange.settleDelay = .milliseconds(random.within(0...50))
         self.ringChange.patience = .milliseconds(random.within(0...20))
@@ -130,6 +136,6 @@ struct SimulationPlan: Sendable {
             "nodes=\(self.nodeCount)\(self.spareCount > 0 ? "+\(self.spareCount)" : "") n=\(self.replicas) r=\(self.reads) w=\(self.writes) "
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
             + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
-            + (self.lists ? " lists" : "")
+            + (self.lists ? " lists" : "") + (self.isGentle ? " gentle" : "")
     }
 }

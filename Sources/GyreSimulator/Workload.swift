@@ -30,6 +30,8 @@ struct ClientOperation: Sendable {
     var isOver = false
     /// Whether some attempt may have taken effect although it was not acknowledged.
     var isUncertain = false
+    /// Whether the attempt came to a machine that does not run.
+    var isUnheard = false
     /// Writes of the key acknowledged before this began, with the W each had.
     var before: [(write: UInt64, writes: Int)] = []
     /// What an acknowledged delete must have removed, by its context.

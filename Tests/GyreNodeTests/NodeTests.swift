@@ -30,6 +30,52 @@ import Testing
         #expect(values(cluster.ask(4, .get(GetRequest(name: try cluster.name("k"), reads: .all)))) == ["v4"])
     }
 
+    /// A cluster, a node that does not own "k", and the owner to which it hands requests.
+    private func strangerAndOwner() throws -> (cluster: TestCluster, stranger: Int, owner: Int) {
+        let cluster = try TestCluster(count: 5)
+        let ring = cluster.nodes[0].node.ring
+        let owners = ring.owners(of: ring.partition(of: try cluster.name("k").token))
+        let stranger = try #require(cluster.ids.firstIndex { !owners.contains($0) })
+        return (cluster, stranger, try #require(cluster.ids.firstIndex(of: owners[0])))
+    }
+
+    @Test func forwardThatIsLostIsSentOnceMore() throws {
+        let (cluster, stranger, owner) = try self.strangerAndOwner()
+        cluster.silent = [cluster.ids[owner]]
+        #expect(cluster.ask(stranger, try cluster.put("v", "k", seen: .blind)) == nil)
+        cluster.silent = []
+        cluster.advance(.milliseconds(600))
+        guard case .stored = cluster.latestAnswer(stranger) else { return #expect(Bool(false)) }
+    }
+
+    @Test func forwardWhoseAnswerIsLostIsDoneOnce() throws {
+        let (cluster, stranger, owner) = try self.strangerAndOwner()
+        cluster.nodes[owner].diskStuck = true
+        #expect(cluster.ask(stranger, try cluster.put("v", "k", seen: .blind)) == nil)
+        cluster.silent = [cluster.ids[stranger]]
+        cluster.nodes[owner].diskStuck = false
+        cluster.flush(owner)
+        cluster.silent = []
+        // Even one that takes in nothing more tells what became of what it did.
+        cluster.deliver(owner, .drain)
+        cluster.advance(.milliseconds(600))
+        guard case .stored = cluster.latestAnswer(stranger) else { return #expect(Bool(false)) }
+        #expect(cluster.nodes[owner].node.counters.deduplicated == 1)
+        #expect(values(cluster.ask(stranger, .get(GetRequest(name: try cluster.name("k"))))) == ["v"])
+    }
+
+    @Test func refusalOfAForwardThatWasSentTwiceSaysNothingOfTheFirst() throws {
+        let (cluster, stranger, owner) = try self.strangerAndOwner()
+        cluster.silent = [cluster.ids[owner]]
+        #expect(cluster.ask(stranger, try cluster.put("v", "k", seen: .blind)) == nil)
+        cluster.advance(.milliseconds(600))
+        let tags = cluster.sent.compactMap { if case .forward(let tag, _, _) = $0.message { tag } else { nil } }
+        #expect(tags.count == 2)
+        cluster.deliver(
+            stranger, .peer(cluster.ids[owner], .forwarded(tag: try #require(tags.last), .failed(.notMember))))
+        #expect(cluster.latestAnswer(stranger) == .failed(.unknown(needed: 2, got: 0)))
+    }
+
     @Test func readOfAKeyThatIsNotOwnedIsRefusedWithTheRing() throws {
         let cluster = try TestCluster(count: 5)
         cluster.advance(.seconds(5))

@@ -1,8 +1,10 @@
 import GyreBase
+import GyreCausality
 import GyreMembership
 import GyreMessages
 import GyreServer
 import GyreWire
+import NIOCore
 import Testing
 
 /// A hello, and what the refusal of it must name.
@@ -18,11 +20,13 @@ struct HelloCase: Sendable, CustomTestStringConvertible {
     }
 }
 
-private func peer(cluster: String = "gyre", partitions: UInt32 = 8, replicas: UInt8 = 1) -> Hello {
+private func peer(
+    cluster: String = "gyre", partitions: UInt32 = 8, replicas: UInt8 = 1, port: UInt16 = 9
+) -> Hello {
     Hello(
         protocolVersion: 1, cluster: cluster,
         role: .peer(
-            node: NodeID(rawValue: 77), address: PeerAddress(host: "127.0.0.1", port: 9), partitionCount: partitions,
+            node: NodeID(rawValue: 77), address: PeerAddress(host: "127.0.0.1", port: port), partitionCount: partitions,
             replicas: replicas))
 }
 
@@ -51,6 +55,29 @@ struct HandshakeTests {
             for name in example.names { #expect(reason.contains(name), "'\(reason)' does not name \(name)") }
             #expect(try socket.receive() == nil)
             #expect(try test.counter("handshakes_refused") == 1)
+        }
+    }
+
+    @Test("dials a peer back, which gets the answer to what it asked before that")
+    func answersEarlyQuestions() async throws {
+        try await TestServer.with { test in
+            let listener = try RawListener()
+            let name = try ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: "k"))
+            var first = ByteBuffer()
+            try FrameEncoder.encode(.hello(peer(port: listener.port)), into: &first)
+            let question = ClientRequest.get(GetRequest(name: name))
+            try FrameEncoder.encode(
+                .peer(.forward(tag: 5, timeoutMilliseconds: 5_000, question)), into: &first)
+            let socket = try RawSocket(port: test.port)
+            try socket.send(first.readableBytesView)
+            let back = try listener.accept()
+            #expect(try back.welcome(as: NodeID(rawValue: 77), cluster: "gyre") != nil)
+            var answer: ClientResponse?
+            let end = ContinuousClock.now + .seconds(5)
+            while answer == nil, ContinuousClock.now < end, let frame = try back.receive() {
+                if case .peer(.forwarded(tag: 5, let response)) = frame { answer = response }
+            }
+            #expect(answer == .notFound(context: VersionVector()))
         }
     }
 

@@ -15,12 +15,22 @@ final class RawSocket {
         case silence
     }
 
+    /// A socket that is connected already.
+    fileprivate init(connected descriptor: Int32) {
+        self.descriptor = descriptor
+        Self.limitWaits(descriptor)
+    }
+
+    fileprivate static func limitWaits(_ descriptor: Int32) {
+        var limit = timeval(tv_sec: 5, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
     /// Connects to a port of 127.0.0.1.
     init(port: UInt16) throws {
         self.descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var limit = timeval(tv_sec: 5, tv_usec: 0)
-        setsockopt(self.descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        setsockopt(self.descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        Self.limitWaits(self.descriptor)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -79,6 +89,15 @@ final class RawSocket {
         return reply
     }
 
+    /// Reads the hello of a node that dialled here, and welcomes it in the name of `node`.
+    func welcome(as node: NodeID, cluster: String) throws -> Hello? {
+        guard case .hello(let hello) = try self.receive() else { return nil }
+        try self.send(
+            .helloReply(.welcome(protocolVersion: WireLimits.protocolVersion, cluster: cluster, node: node)))
+        self.decoder.completeHandshake()
+        return hello
+    }
+
     /// Asks and waits for the answer.
     func ask(_ request: ClientRequest, tag: UInt64 = 1) throws -> ClientResponse? {
         try self.send(.request(tag: tag, timeoutMilliseconds: 1_000, request))
@@ -101,4 +120,38 @@ func forgedHeader(kind: UInt8, length: UInt32) -> [UInt8] {
     var buffer = ByteBuffer(integer: UInt64(length) << 32 | 1 << 24 | UInt64(kind) << 16)
     buffer.writeInteger(UInt64(0))
     return Array(buffer.readableBytesView)
+}
+
+/// A port of 127.0.0.1 that waits for connections, five seconds at most.
+final class RawListener {
+    private let descriptor: Int32
+    /// The port, which the system chose.
+    let port: UInt16
+
+    init() throws {
+        self.descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        RawSocket.limitWaits(self.descriptor)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr = in_addr(s_addr: UInt32(0x7F00_0001).bigEndian)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = self.descriptor
+        let result = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 8) == 0
+                    && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        guard result else { throw RawSocket.Failure.cannotConnect(errno) }
+        self.port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(self.descriptor) }
+
+    /// The next connection.
+    func accept() throws -> RawSocket {
+        let connection = Glibc.accept(self.descriptor, nil, nil)
+        guard connection >= 0 else { throw RawSocket.Failure.silence }
+        return RawSocket(connected: connection)
+    }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import GyreBase
 import GyreClient
 import NIOCore
@@ -61,7 +62,9 @@ final class PacedWriter: Sendable {
             outcome = .acked
             self.acked.withLock { $0.append(index) }
         } catch {
-            self.failed.withLock { $0.append("\(error)") }
+            let at = Date.now.formatted(.iso8601.time(includingFractionalSeconds: true))
+            let what = "\(Self.key(index)), begun \(milliseconds(.now - began)) ms before \(at): \(error)"
+            self.failed.withLock { $0.append(what) }
             outcome = error.mayHaveHappened ? .unknown : .failed
         }
         let sample = Sample(index: index, began: began, took: .now - began, outcome: outcome)
