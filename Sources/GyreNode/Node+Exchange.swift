@@ -42,7 +42,7 @@ extension Node {
             self.exchanges[index].leavesAsked = mask
             self.ask(index, .leaves(mask: mask), at: now, into: &effects)
         case .list, .copy:
-            if self.mustYield {
+            if self.mustWait(index, step, at: now) {
                 self.exchanges[index].held = step
                 self.exchanges[index].deadline = .distantFuture
             } else {
@@ -97,6 +97,13 @@ extension Node {
         return !sync.begun.contains(partition)
     }
 
+    /// Whether a page must wait: for the clients, or for its turn among what a change of the ring brings here.
+    private func mustWait(_ index: Int, _ step: ExchangeMachine.Step, at now: Now) -> Bool {
+        if self.mustYield { return true }
+        guard case .copy = step, self.isForRing(index), let sync = self.ringKeeper.sync else { return false }
+        return now.instant < sync.nextPage
+    }
+
     /// Whether an exchange fetches what a change of the ring gives this node.
     private func isForRing(_ index: Int) -> Bool {
         guard let id = self.exchanges[index].repair else { return false }
@@ -115,6 +122,9 @@ extension Node {
         self.exchanges[index].held = nil
         self.exchanges[index].deadline = now.instant.advanced(by: self.options.exchange.timeout)
         if case .copy(let listing) = step {
+            if self.isForRing(index) {
+                self.ringKeeper.sync?.charge(keys: self.exchanges[index].machine.pageMax, at: now.instant)
+            }
             let question = ExchangeQuestion.objects(
                 first: listing.tokens.lowerBound, last: listing.tokens.upperBound, after: listing.after)
             return self.ask(index, question, at: now, into: &effects)
@@ -269,7 +279,10 @@ extension Node {
         }
         let next = self.exchanges[index].machine.onCopy(KeyPage(entries: entries, complete: isComplete))
         guard case .merge = next else { return self.follow(index, next, at: now, into: &effects) }
-        if self.isForRing(index) { self.visit(.recordsFetched, into: &effects) }
+        if self.isForRing(index) {
+            self.ringKeeper.sync?.charge(keys: records.count - self.exchanges[index].machine.pageMax, at: now.instant)
+            self.visit(.recordsFetched, into: &effects)
+        }
         self.exchanges[index].copied = 0
         self.merge(index, records, at: now, into: &effects)
     }
@@ -402,7 +415,7 @@ extension Node {
         let concerned = self.found
         for index in concerned {
             if let held = self.exchanges[index].held {
-                if !self.mustYield { self.fetchPage(index, held, at: now, into: &effects) }
+                if !self.mustWait(index, held, at: now) { self.fetchPage(index, held, at: now, into: &effects) }
             } else {
                 let next = self.exchanges[index].machine.onFailure(.noAnswer)
                 self.follow(index, next, at: now, into: &effects)

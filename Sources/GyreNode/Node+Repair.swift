@@ -285,10 +285,6 @@ extension Node {
                     self.postpone(index, (operation.partition, operation.peer), at: now)
                     break
                 }
-                if !inSync, self.ringKeeper.sync?.rests ?? false {
-                    self.repairParts[index].retryAt = now.rest(
-                        self.options.ringChange.fetchRest, since: operation.began)
-                }
                 self.noteSynced(operation, into: &effects)
             }
             self.repairParts[index].counts.compared += 1

@@ -52,7 +52,7 @@ extension Node {
             if !sources.isEmpty { sync.waiting[index] = sources }
         }
         part.pairs = self.roundsOfPairs(sync.waiting, ownersMost: base.ownersPerPartition)
-        sync.pace(share: Double(sync.gained) / Double(max(1, gainedByAll)), activeMax: self.options.ringChange.fetchMax)
+        sync.pace(share: Double(sync.gained) / Double(max(1, gainedByAll)), options: self.options.ringChange)
         part.counts.planned = UInt64(part.pairs.count)
         sync.planned = part.pairs.count
         self.ringKeeper.sync = sync

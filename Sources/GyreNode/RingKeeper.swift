@@ -38,8 +38,16 @@ package struct RingChangeOptions: Hashable, Sendable {
 
     /// Each removal of a page is followed by a rest so many times as long, on a node that clients come to.
     package var removeRest = 3
-    /// Each comparison by which several nodes fetch is followed by a rest so many times as long.
-    package var fetchRest = 3
+    /// Keys a second that a node fetches, where it alone gains what changes hands: with more, clients wait longer. For two processors.
+    package var fetchRate = 58_000
+    /// Keys a second that all nodes fetch together, where several gain: each has its log and its tables to write.
+    package var fetchRateOfSeveral = 20_000
+
+    /// Sets the two rates for a node with so many processors, 1 or more.
+    package mutating func suit(processors: Int) {
+        self.fetchRate = 29_000 * max(1, processors)
+        self.fetchRateOfSeveral = 10_000 * max(1, processors)
+    }
 
     /// The defaults.
     package init() {}
@@ -69,8 +77,10 @@ struct RingSync {
     var begun: Set<Int> = []
     /// Comparisons at once.
     private(set) var activeMax = 1
-    /// Whether each comparison is followed by a rest.
-    private(set) var rests = false
+    /// Keys a second that may come.
+    private(set) var rate = 1
+    /// No page is asked for before this.
+    private(set) var nextPage = Instant.start
     /// Partitions gained.
     var gained = 0
     /// Comparisons that there are in all.
@@ -80,12 +90,19 @@ struct RingSync {
     var keys: UInt64 = 0
     let began: Instant
 
-    /// Chooses the pace of a node that gains `share` of all that changes hands, 0 to 1. All gainers together make `activeMax`
-    /// comparisons at once: with more clients wait longer, and nothing comes sooner. Where several gain, each has its log and its
-    /// tables to write besides, so they rest as well.
-    mutating func pace(share: Double, activeMax: Int) {
-        self.activeMax = max(1, Int((share * Double(activeMax)).rounded()))
-        self.rests = share < 0.5
+    /// Chooses the pace of a node that gains `share` of all that changes hands, 0 to 1. All gainers together make `fetchMax`
+    /// comparisons at once: with more clients wait longer, and nothing comes sooner.
+    mutating func pace(share: Double, options: RingChangeOptions) {
+        self.activeMax = max(1, Int((share * Double(options.fetchMax)).rounded()))
+        let rate = share < 0.5 ? share * Double(options.fetchRateOfSeveral) : Double(options.fetchRate)
+        self.rate = max(1, Int(rate))
+    }
+
+    /// A page of `keys` is asked for; fewer than none when it brought less than was thought. Who was late may make up for a moment.
+    mutating func charge(keys: Int, at now: Instant) {
+        let second = TimeSpan.seconds(1).nanoseconds
+        let from = max(self.nextPage, now.advanced(by: .milliseconds(-20)))
+        self.nextPage = from.advanced(by: TimeSpan(nanoseconds: second * Int64(keys) / Int64(self.rate)))
     }
 }
 

@@ -3,6 +3,7 @@ package import GyreMembership
 package import GyreNode
 import GyreQuorum
 import GyreRing
+import NIOCore
 
 /// The version of Gyre that this process runs; peers see it in its member record.
 package let gyreVersion = "0.1.0"
@@ -124,6 +125,7 @@ package struct ServerOptions: Sendable {
         options.isSloppy = self.isSloppy
         options.slowThreshold = self.slowThreshold
         options.exchange.hasRounds = self.antiEntropyInterval != nil
+        options.ringChange.suit(processors: System.coreCount)
         options.membership.formsCluster = !self.isHeld
         options.trees.scrubPeriod = self.scrubPeriod
         if let interval = self.antiEntropyInterval { options.exchange.interval = interval }

@@ -110,6 +110,9 @@ struct SimulationPlan: Sendable {
         guard random.chance(1, in: 4) else { return }
         self.ringChange.settleDelay = .milliseconds(random.within(0...50))
         self.ringChange.patience = .milliseconds(random.within(0...20))
+        // Pages wait for their turn, across whatever happens meanwhile.
+        self.ringChange.fetchRate = 2_000
+        self.ringChange.fetchRateOfSeveral = 2_000
     }
 
     /// Exchanges and hints mend within seconds what this mistake leaves, so it takes slow disks, few keys and many power cuts to see.
