@@ -157,9 +157,9 @@ extension Node {
         guard let index = self.forwards.index(of: tag), self.forwards[index].to == node else { return }
         let operation = self.forwards.remove(index)
         var response = response
-        if case .failed = response, operation.wasSentAgain, operation.isWrite {
+        if case .failed(let failure) = response, operation.wasSentAgain, operation.isWrite {
             // What it does not know, or refuses, may be what it did when it was asked first.
-            response = .failed(.unknown(needed: operation.needed, got: 0))
+            if case .unknown = failure {} else { response = .failed(.unknown(needed: operation.needed, got: 0)) }
         }
         if response == .failed(.notMember), !operation.isSecond, let name = operation.request.name,
             now.instant < operation.deadline

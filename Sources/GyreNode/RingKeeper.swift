@@ -39,14 +39,16 @@ package struct RingChangeOptions: Hashable, Sendable {
     /// Each removal of a page is followed by a rest so many times as long, on a node that clients come to.
     package var removeRest = 3
     /// Keys a second that a node fetches, where it alone gains what changes hands: with more, clients wait longer. For two processors.
-    package var fetchRate = 58_000
+    package var fetchRate = 2 * Self.fetchRatePerProcessor
     /// Keys a second that all nodes fetch together, where several gain: each has its log and its tables to write.
-    package var fetchRateOfSeveral = 20_000
+    package var fetchRateOfSeveral = 2 * Self.fetchRateOfSeveralPerProcessor
+    private static let fetchRatePerProcessor = 29_000
+    private static let fetchRateOfSeveralPerProcessor = 10_000
 
     /// Sets the two rates for a node with so many processors, 1 or more.
     package mutating func suit(processors: Int) {
-        self.fetchRate = 29_000 * max(1, processors)
-        self.fetchRateOfSeveral = 10_000 * max(1, processors)
+        self.fetchRate = Self.fetchRatePerProcessor * max(1, processors)
+        self.fetchRateOfSeveral = Self.fetchRateOfSeveralPerProcessor * max(1, processors)
     }
 
     /// The defaults.
