@@ -69,7 +69,9 @@ let causalityWorkloads: [Workload] = [
             var hash = ResultHash()
             for _ in 0..<operations {
                 buffer.clear()
-                siblings.encode(into: &buffer)
+                var writer = ByteWriter(taking: &buffer)
+                siblings.encode(into: &writer)
+                buffer = writer.finish()
                 hash.record(UInt64(buffer.readableBytes))
             }
             hash.record(StableHash.xxh3(buffer))
@@ -78,13 +80,11 @@ let causalityWorkloads: [Workload] = [
     },
     Workload(name: "record/decode/1,100B/seed=42", operations: 500_000) { operations in
         var random = SeededRandom(seed: 42)
-        var buffer = ByteBuffer()
-        sampleSiblings(versions: 1, random: &random).encode(into: &buffer)
+        let buffer = sampleSiblings(versions: 1, random: &random).encoded
         return { [buffer] in
             var hash = ResultHash()
             for _ in 0..<operations {
-                var copy = buffer
-                let siblings = try Siblings(decoding: &copy)
+                let siblings = try Siblings(encoded: buffer)
                 hash.record(siblings.versions[0].dot.counter)
             }
             return hash.value

@@ -6,8 +6,7 @@ import NIOCore
 
 private func sampleMessage() throws -> PeerMessage {
     var random = SeededRandom(seed: 42)
-    var record = ByteBuffer()
-    sampleSiblings(versions: 1, random: &random).encode(into: &record)
+    let record = sampleSiblings(versions: 1, random: &random).encoded
     let name = try ObjectName(bucket: ByteBuffer(string: "default"), key: ByteBuffer(string: "key-000042"))
     return .replicate(tag: 42, name: name, record: record)
 }

@@ -58,15 +58,19 @@ package struct ObjectName: Hashable, Comparable, Sendable {
     }
 
     /// The shape on the wire: counted bucket, counted key. The token is computed again by the reader.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         buffer.writeCounted(self.bucket)
         buffer.writeCounted(self.key)
     }
 
     /// Reads what `encode` wrote.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
-        let bucket = try buffer.readCounted(bytesMax: Self.bucketBytesMax)
-        let key = try buffer.readCounted(bytesMax: Self.keyBytesMax)
-        do { try self.init(bucket: bucket, key: key) } catch { throw .invalid(field: "object name") }
+    package init(decoding reader: inout ByteReader) throws(DecodeError) {
+        let bucket = try reader.readCounted(bytesMax: Self.bucketBytesMax)
+        let seed = reader.xxh3(ofLast: bucket.readableBytes)
+        let key = try reader.readCounted(bytesMax: Self.keyBytesMax)
+        guard bucket.readableBytes > 0, key.readableBytes > 0 else { throw .invalid(field: "object name") }
+        self.bucket = bucket
+        self.key = key
+        self.token = Token(rawValue: reader.xxh3(ofLast: key.readableBytes, seed: seed))
     }
 }

@@ -1,5 +1,3 @@
-package import NIOCore
-
 /// Which trace a request belongs to and which span of it asks: what a W3C `traceparent` says, in 25 bytes.
 ///
 /// Opaque to everything but the shell: the core carries it from a request to the messages that follow from it. Pure value.
@@ -30,7 +28,7 @@ package struct TraceContext: Hashable, Sendable {
     package var isSampled: Bool { self.flags & 1 == 1 }
 
     /// Appends trace, span and flags, 25 bytes.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         buffer.writeInteger(self.traceHigh)
         buffer.writeInteger(self.traceLow)
         buffer.writeInteger(self.span)
@@ -38,7 +36,7 @@ package struct TraceContext: Hashable, Sendable {
     }
 
     /// Reads what `encode` wrote; refuses a trace or span of zero.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let high = try buffer.readFixed(as: UInt64.self)
         let low = try buffer.readFixed(as: UInt64.self)
         let span = try buffer.readFixed(as: UInt64.self)

@@ -26,7 +26,7 @@ private enum Format {
 extension Siblings {
     /// How many versions encoded siblings hold, from their first bytes; nil when these are of no known form.
     package static func versionCount(of record: ByteBuffer) -> Int? {
-        var rest = record
+        var rest = ByteReader(record)
         return (try? self.readSummary(from: &rest))?.versionCount
     }
 
@@ -34,7 +34,7 @@ extension Siblings {
     package static let siblingsDecodedMax = 4_096
 
     /// Appends the one canonical form; equal values append equal bytes.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         var bytes = 11 + self.context.encodedBytesMax
         var flags = Format.version
         for version in self.versions {
@@ -52,11 +52,25 @@ extension Siblings {
         }
     }
 
+    /// What `encode` appends, alone.
+    package var encoded: ByteBuffer {
+        var writer = ByteWriter()
+        self.encode(into: &writer)
+        return writer.finish()
+    }
+
+    /// Reads what `encode` wrote, all of `buffer`.
+    package init(encoded buffer: ByteBuffer) throws(DecodeError) {
+        var reader = ByteReader(buffer)
+        try self.init(decoding: &reader)
+        try reader.requireEnd()
+    }
+
     /// Reads what `encode` wrote and leaves the rest of `buffer` unread. Values are slices that share its storage.
     ///
     /// Refuses every other form: an unknown format, versions unsorted or outside the context, flags that say something
     /// else than the versions, anything above its limit.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let summary = try Self.readSummary(from: &buffer)
         let context = try VersionVector(decoding: &buffer)
         // A forged count must not reserve more memory than the bytes behind it could fill.
@@ -77,17 +91,17 @@ extension Siblings {
 
     /// Reads only the first bytes of what `encode` wrote: constant time, no allocation. The rest may still be malformed.
     package static func peek(_ buffer: ByteBuffer) throws(DecodeError) -> SiblingsSummary {
-        var copy = buffer
-        return try self.readSummary(from: &copy)
+        var reader = ByteReader(buffer)
+        return try self.readSummary(from: &reader)
     }
 
     /// The value that a reader of a bucket with `conflicts=lww` sees, a slice of `buffer`; nil for a tombstone and for what cannot be
     /// read. Expiry is not looked at. Allocates nothing for one version, which is the rule.
     package static func latestValue(of buffer: ByteBuffer) -> ByteBuffer? {
-        var rest = buffer
+        var rest = ByteReader(buffer)
         guard let summary = try? self.readSummary(from: &rest) else { return nil }
         guard summary.versionCount == 1 else {
-            rest = buffer
+            rest = ByteReader(buffer)
             return (try? Siblings(decoding: &rest))?.showingLatest().versions.first?.value
         }
         // Behind the context lie the dot, in two integers, and the content.
@@ -96,7 +110,7 @@ extension Siblings {
         return Version.value(inContent: &rest)
     }
 
-    private static func readSummary(from buffer: inout ByteBuffer) throws(DecodeError) -> SiblingsSummary {
+    private static func readSummary(from buffer: inout ByteReader) throws(DecodeError) -> SiblingsSummary {
         let flags = try buffer.readFixed(as: UInt8.self)
         guard flags & ~Format.someExpiry == Format.version else { throw .invalid(field: "siblings format") }
         let count = try buffer.readVarint()
@@ -109,7 +123,7 @@ extension Siblings {
     }
 
     private static func readDot(
-        from buffer: inout ByteBuffer, within context: VersionVector
+        from buffer: inout ByteReader, within context: VersionVector
     ) throws(DecodeError) -> Dot {
         let index = try buffer.readVarint()
         let counter = try buffer.readVarint()
@@ -127,7 +141,7 @@ extension Version {
     }
 
     /// Appends all but the dot: time (8 bytes), flags, then expiry and metadata if the flags say so, then the value.
-    func encodeContent(into buffer: inout ByteBuffer) {
+    func encodeContent(into buffer: inout ByteWriter) {
         let hasMetadata = !self.metadata.isEmpty
         buffer.writeInteger(self.time.rawValue)
         buffer.writeInteger((self.expiry == nil ? 0 : Format.expiry) | (hasMetadata ? Format.metadata : 0))
@@ -137,7 +151,7 @@ extension Version {
     }
 
     /// Reads what `encodeContent` wrote.
-    init(dot: Dot, decodingContent buffer: inout ByteBuffer) throws(DecodeError) {
+    init(dot: Dot, decodingContent buffer: inout ByteReader) throws(DecodeError) {
         let time = HybridTime(rawValue: try buffer.readFixed(as: UInt64.self))
         let flags = try buffer.readFixed(as: UInt8.self)
         guard flags & ~(Format.expiry | Format.metadata) == 0 else { throw .invalid(field: "version flags") }
@@ -154,8 +168,8 @@ extension Version {
     }
 
     /// The value in what `encodeContent` wrote, without a look at most of the rest; nil for what cannot be read.
-    static func value(inContent buffer: inout ByteBuffer) -> ByteBuffer? {
-        guard buffer.readInteger(as: UInt64.self) != nil, let flags = buffer.readInteger(as: UInt8.self) else {
+    static func value(inContent buffer: inout ByteReader) -> ByteBuffer? {
+        guard (try? buffer.readFixed(as: UInt64.self)) != nil, let flags = try? buffer.readFixed(as: UInt8.self) else {
             return nil
         }
         if flags & Format.expiry != 0, (try? buffer.readVarint()) == nil { return nil }
@@ -166,10 +180,10 @@ extension Version {
     /// True when the content of `self` has smaller canonical bytes than that of `other`: the order in which replicas agree
     /// on one of two values under one dot. Allocates; only for that broken case.
     func contentPrecedes(_ other: Version) -> Bool {
-        var mine = ByteBuffer()
-        var theirs = ByteBuffer()
+        var mine = ByteWriter()
+        var theirs = ByteWriter()
         self.encodeContent(into: &mine)
         other.encodeContent(into: &theirs)
-        return mine.readableBytesView.lexicographicallyPrecedes(theirs.readableBytesView)
+        return mine.finish().readableBytesView.lexicographicallyPrecedes(theirs.finish().readableBytesView)
     }
 }

@@ -71,7 +71,7 @@ package struct VersionMetadata: Hashable, Sendable {
     }
 
     /// Appends the one canonical form: content type (counted), count of fields, name and value (counted) of each.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         buffer.writeCounted(self.contentType)
         buffer.writeVarint(UInt64(self.fields.count))
         for field in self.fields {
@@ -81,7 +81,7 @@ package struct VersionMetadata: Hashable, Sendable {
     }
 
     /// Reads what `encode` wrote, as slices; refuses what is above a limit.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let contentType = try buffer.readCounted(bytesMax: Self.contentTypeBytesMax)
         let count = try buffer.readVarint()
         guard count <= UInt64(Self.fieldsMax) else {

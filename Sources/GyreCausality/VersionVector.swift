@@ -1,5 +1,4 @@
 package import GyreBase
-package import NIOCore
 
 /// A set of dots, said in one counter a node: the causal past of a key.
 ///
@@ -154,7 +153,7 @@ extension VersionVector {
     var encodedBytesMax: Int { 10 + self.entries.count * 18 }
 
     /// Appends the one canonical form: the count, then node (8 bytes, big-endian) and counter (varint) of each entry.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         buffer.writeVarint(UInt64(self.entries.count))
         for entry in self.entries {
             buffer.writeInteger(entry.node.rawValue)
@@ -163,10 +162,12 @@ extension VersionVector {
     }
 
     /// Moves behind what `encode` wrote without keeping it; false when the bytes end before.
-    static func skip(in buffer: inout ByteBuffer) -> Bool {
+    static func skip(in buffer: inout ByteReader) -> Bool {
         guard let count = try? buffer.readVarint(), count <= UInt64(Self.actorsMax) else { return false }
         for _ in 0..<Int(count) {
-            guard buffer.readInteger(as: UInt64.self) != nil, (try? buffer.readVarint()) != nil else { return false }
+            guard (try? buffer.readFixed(as: UInt64.self)) != nil, (try? buffer.readVarint()) != nil else {
+                return false
+            }
         }
         return true
     }
@@ -174,7 +175,7 @@ extension VersionVector {
     /// Reads what `encode` wrote and leaves the rest of `buffer` unread.
     ///
     /// Refuses every other form: unsorted or repeated nodes, a counter of zero, more than `actorsMax` entries.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let count = try buffer.readVarint()
         guard count <= UInt64(Self.actorsMax) else {
             throw .tooMany(count: count, countMax: UInt64(Self.actorsMax))

@@ -97,8 +97,8 @@ extension Explanation {
 
     /// The record of an inspection without its values; nil when there is none that can be read.
     private static func siblings(_ inspection: Inspection?) throws(GyreError) -> Siblings? {
-        guard var heads = inspection?.heads, heads.readableBytes > 0 else { return nil }
-        guard let siblings = try? Siblings(decoding: &heads), heads.readableBytes == 0 else {
+        guard let heads = inspection?.heads, heads.readableBytes > 0 else { return nil }
+        guard let siblings = try? Siblings(encoded: heads) else {
             throw GyreClient.nonsense
         }
         return siblings

@@ -223,8 +223,8 @@ public final class GyreClient: Sendable {
         _ response: ClientResponse
     ) throws(GyreError) -> (context: VersionVector, versions: [Version]) {
         switch response {
-        case .found(var record):
-            guard let siblings = try? Siblings(decoding: &record), record.readableBytes == 0 else {
+        case .found(let record):
+            guard let siblings = try? Siblings(encoded: record) else {
                 throw Self.nonsense
             }
             return (siblings.context, siblings.versions)

@@ -89,8 +89,8 @@ struct ObjectRoutes: Sendable {
     private func look(_ request: ObjectRequest) async throws(Refusal) -> Siblings {
         let get = GetRequest(name: request.name, reads: request.reads, primaryReads: request.primaryReads)
         switch try await self.ask(.get(get), request.timeout) {
-        case .found(var record):
-            guard let siblings = try? Siblings(decoding: &record), record.readableBytes == 0 else {
+        case .found(let record):
+            guard let siblings = try? Siblings(encoded: record) else {
                 throw Refusal(.corrupt)
             }
             return siblings

@@ -149,8 +149,7 @@ package struct CommitWriter: ~Copyable {
             if drops {
                 let old = try self.bytes(of: place, current)
                 self.hints.replace(target, old: old, new: nil, at: WallTime(milliseconds: 0))
-                self.keyScratch.clear()
-                place.writeKey(into: &self.keyScratch)
+                place.setKey(&self.keyScratch)
                 self.batch.delete(self.keyScratch)
                 self.overlay[place] = .some(nil)
             }
@@ -179,8 +178,7 @@ package struct CommitWriter: ~Copyable {
         guard RecordRules.mayDrop(current, digest) else { return false }
         self.counts.remove(current)
         self.forgetTrees()
-        self.keyScratch.clear()
-        place.writeKey(into: &self.keyScratch)
+        place.setKey(&self.keyScratch)
         self.batch.delete(self.keyScratch)
         self.engine.cache.forget(name)
         self.overlay[place] = .some(nil)
@@ -201,9 +199,11 @@ package struct CommitWriter: ~Copyable {
         let decision = decide(current)
         guard let record = decision.write else { return decision.outcome }
         self.entryScratch.clear()
-        place.writeKey(into: &self.entryScratch)
-        let keyBytes = self.entryScratch.readableBytes
-        RecordFormat.write(record, into: &self.entryScratch)
+        var writer = ByteWriter(taking: &self.entryScratch)
+        place.writeKey(into: &writer)
+        let keyBytes = writer.writerIndex
+        RecordFormat.write(record, into: &writer)
+        self.entryScratch = writer.finish()
         let entryBytes = self.entryScratch.readableBytes
         if let target = place.target {
             let old = try self.bytes(of: place, current)

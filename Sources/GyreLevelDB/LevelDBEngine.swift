@@ -96,8 +96,7 @@ package final class LevelDBEngine: Sendable {
 
     /// As `read`, without judging the record; `scratch` is reused for the storage key.
     package func held(_ place: RecordPlace, scratch: inout ByteBuffer) throws(StorageFailure) -> HeldRecord {
-        scratch.clear()
-        place.writeKey(into: &scratch)
+        place.setKey(&scratch)
         let maybesBefore = self.maybes
         let value: ByteBuffer?
         do { value = try self.database.value(scratch) } catch {
@@ -148,7 +147,7 @@ package final class LevelDBEngine: Sendable {
     /// The bytes of the value at `place` as far as LevelDB gives them out; zero when it does not.
     func storedBytes(_ place: RecordPlace) throws(StorageFailure) -> Int {
         var key = ByteBuffer()
-        place.writeKey(into: &key)
+        place.setKey(&key)
         do { return try self.database.value(key)?.readableBytes ?? 0 } catch {
             if case .unreadable(let text) = error { throw StorageFailure("a read from the store failed: \(text)") }
             return 0
@@ -186,10 +185,7 @@ package final class LevelDBEngine: Sendable {
         for target: NodeID, after: ObjectName?, _ countMax: Int, _ bytesMax: Int
     ) throws(StorageFailure) -> ObjectPage {
         var start = StorageKey.lowerBound(ofHintsFor: target)
-        if let after {
-            start.clear()
-            StorageKey.writeHint(for: target, after, into: &start)
-        }
+        if let after { RecordPlace(after, hintFor: target).setKey(&start) }
         return try self.page(from: start, countMax, bytesMax, .records) { key in
             guard key.getInteger(at: key.readerIndex, as: UInt8.self) == StorageTable.hints.rawValue,
                 key.getInteger(at: key.readerIndex + 1, as: UInt64.self) == target.rawValue

@@ -28,7 +28,7 @@ enum MerkleCheckpoint {
     }
 
     static func write(
-        _ tree: MerkleTree, partition: Int, shape: MerkleShape, salt: MerkleSalt, into buffer: inout ByteBuffer
+        _ tree: MerkleTree, partition: Int, shape: MerkleShape, salt: MerkleSalt, into buffer: inout ByteWriter
     ) {
         let start = buffer.writerIndex
         let leaves = tree.leaves
@@ -51,15 +51,14 @@ enum MerkleCheckpoint {
                 buffer.writeInteger(sum)
             }
         }
-        let written = buffer.readableBytesView[start..<buffer.writerIndex]
-        buffer.writeInteger(written.withUnsafeBytes { StableHash.xxh3($0) })
+        buffer.writeInteger(buffer.xxh3(from: start))
     }
 
     /// Reads what `write` wrote, all of `bytes`. The length is settled before anything is hashed or reserved.
     static func read(
         _ bytes: ByteBuffer, shape: MerkleShape, salt: MerkleSalt
     ) throws(DecodeError) -> (partition: Int, tree: MerkleTree) {
-        var rest = bytes
+        var rest = ByteReader(bytes)
         guard try rest.readFixed(as: UInt8.self) == Self.version else { throw .invalid(field: "checkpoint version") }
         let partitionCount = try rest.readFixed(as: UInt32.self)
         let partition = try rest.readFixed(as: UInt32.self)
@@ -94,7 +93,7 @@ enum MerkleCheckpoint {
         return (Int(partition), MerkleTree(leaves: leaves))
     }
 
-    private static func readDense(_ rest: inout ByteBuffer) throws(DecodeError) -> [UInt64] {
+    private static func readDense(_ rest: inout ByteReader) throws(DecodeError) -> [UInt64] {
         var leaves: [UInt64] = []
         leaves.reserveCapacity(MerkleShape.leavesPerPartition)
         for _ in 0..<MerkleShape.leavesPerPartition { leaves.append(try rest.readFixed(as: UInt64.self)) }
@@ -102,7 +101,7 @@ enum MerkleCheckpoint {
         return leaves
     }
 
-    private static func readSparse(_ rest: inout ByteBuffer, count: Int) throws(DecodeError) -> [UInt64] {
+    private static func readSparse(_ rest: inout ByteReader, count: Int) throws(DecodeError) -> [UInt64] {
         var leaves = [UInt64](repeating: 0, count: MerkleShape.leavesPerPartition)
         var previous = -1
         for _ in 0..<count {
@@ -122,13 +121,14 @@ extension MerkleForest {
     /// The longest checkpoint of one partition, in bytes.
     package static let checkpointBytesMax = MerkleCheckpoint.bytesMax
 
-    /// Appends the checkpoint of `partition` to `buffer`; false, and nothing written, unless it is ready.
+    /// The checkpoint of `partition`; nil unless that is ready.
     ///
     /// It is true only of the store as it is now: whoever keeps it must take it away before the next change.
-    package func writeCheckpoint(of partition: Int, into buffer: inout ByteBuffer) -> Bool {
-        guard let tree = self.tree(of: partition) else { return false }
-        MerkleCheckpoint.write(tree, partition: partition, shape: self.shape, salt: self.salt, into: &buffer)
-        return true
+    package func checkpoint(of partition: Int) -> ByteBuffer? {
+        guard let tree = self.tree(of: partition) else { return nil }
+        var writer = ByteWriter()
+        MerkleCheckpoint.write(tree, partition: partition, shape: self.shape, salt: self.salt, into: &writer)
+        return writer.finish()
     }
 
     /// Makes a partition ready from all of `bytes`, one checkpoint, and returns its index.

@@ -1,5 +1,4 @@
 package import GyreBase
-package import NIOCore
 
 /// The one form of bucket properties, on the wire and on disk; docs/internals/buckets.md shows the bytes.
 extension BucketProperties {
@@ -16,7 +15,7 @@ extension BucketProperties {
     }
 
     /// Appends one bit for each property that is set, then those, in the order of the bits.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         var flags: UInt8 = 0
         if self.reads != .standard { flags |= Flag.reads }
         if self.writes != .standard { flags |= Flag.writes }
@@ -35,7 +34,7 @@ extension BucketProperties {
     }
 
     /// Reads what `encode` wrote; refuses every other form.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         self.init()
         let flags = try buffer.readFixed(as: UInt8.self)
         guard flags & ~Flag.all == 0 else { throw .invalid(field: "bucket flags") }
@@ -61,7 +60,7 @@ extension BucketProperties {
         }
     }
 
-    private static func size(decoding buffer: inout ByteBuffer) throws(DecodeError) -> QuorumSize {
+    private static func size(decoding buffer: inout ByteReader) throws(DecodeError) -> QuorumSize {
         let size = try QuorumSize(decoding: &buffer)
         guard size != .standard, size != .count(0) else { throw .invalid(field: "quorum") }
         return size
@@ -70,10 +69,10 @@ extension BucketProperties {
 
 extension BucketName {
     /// Appends the bytes, counted.
-    package func encode(into buffer: inout ByteBuffer) { buffer.writeCounted(self.bytes) }
+    package func encode(into buffer: inout ByteWriter) { buffer.writeCounted(self.bytes) }
 
     /// Reads what `encode` wrote; refuses an empty or too long name.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let bytes = try buffer.readCounted(bytesMax: ObjectName.bucketBytesMax)
         do { try self.init(bytes) } catch { throw .invalid(field: "bucket name") }
     }
@@ -84,7 +83,7 @@ extension BucketRecord {
     private static let encodedBytesMin = 2 + 1 + 8 + 1
 
     /// Appends name, counter (varint), node, properties.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         self.name.encode(into: &buffer)
         buffer.writeVarint(self.version.counter)
         buffer.writeInteger(self.version.node.rawValue)
@@ -92,7 +91,7 @@ extension BucketRecord {
     }
 
     /// Reads what `encode` wrote.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let name = try BucketName(decoding: &buffer)
         let counter = try buffer.readVarint()
         let node = NodeID(rawValue: try buffer.readFixed(as: UInt64.self))
@@ -102,7 +101,7 @@ extension BucketRecord {
     }
 
     /// Appends the count and the records, which are sorted by name; refuses more than `countMax`.
-    package static func encode(_ records: [BucketRecord], into buffer: inout ByteBuffer) throws(DecodeError) {
+    package static func encode(_ records: [BucketRecord], into buffer: inout ByteWriter) throws(DecodeError) {
         guard records.count <= Self.countMax else {
             throw .tooMany(count: UInt64(records.count), countMax: UInt64(Self.countMax))
         }
@@ -111,7 +110,7 @@ extension BucketRecord {
     }
 
     /// Reads what `encode(_:into:)` wrote; refuses records out of order and two of one name.
-    package static func list(decoding buffer: inout ByteBuffer) throws(DecodeError) -> [BucketRecord] {
+    package static func list(decoding buffer: inout ByteReader) throws(DecodeError) -> [BucketRecord] {
         let count = try buffer.readVarint()
         guard count <= UInt64(Self.countMax) else {
             throw .tooMany(count: count, countMax: UInt64(Self.countMax))
@@ -140,7 +139,7 @@ extension QuorumSize {
     }
 
     /// Appends the kind, then the count if it is one.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         switch self {
         case .standard: buffer.writeInteger(Kind.standard)
         case .one: buffer.writeInteger(Kind.one)
@@ -154,7 +153,7 @@ extension QuorumSize {
     }
 
     /// Reads what `encode` wrote; whether a count makes sense is for the node to say.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.standard: self = .standard
         case Kind.one: self = .one

@@ -152,11 +152,12 @@ package struct BucketRecord: Hashable, Sendable {
     package func merged(with other: BucketRecord) -> BucketRecord {
         if self.version != other.version { return self.version < other.version ? other : self }
         if self.properties == other.properties { return self }
-        var mine = ByteBuffer()
-        var theirs = ByteBuffer()
+        var mine = ByteWriter()
+        var theirs = ByteWriter()
         self.properties.encode(into: &mine)
         other.properties.encode(into: &theirs)
-        return mine.readableBytesView.lexicographicallyPrecedes(theirs.readableBytesView) ? other : self
+        let isLess = mine.finish().readableBytesView.lexicographicallyPrecedes(theirs.finish().readableBytesView)
+        return isLess ? other : self
     }
 }
 

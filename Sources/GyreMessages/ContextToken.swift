@@ -14,11 +14,11 @@ package struct ContextToken: Hashable, Sendable {
 
     /// The context of `name` that covers `vector`.
     package init(_ vector: VersionVector, of name: ObjectName) {
-        var encoded = ByteBuffer()
-        vector.encode(into: &encoded)
-        var bytes = ByteBuffer(integer: StableHash.xxh3(encoded, seed: name.token.rawValue))
-        bytes.writeImmutableBuffer(encoded)
-        self.bytes = bytes
+        var writer = ByteWriter()
+        writer.writeInteger(UInt64(0))
+        vector.encode(into: &writer)
+        writer.setInteger(writer.xxh3(from: Self.checksumBytes, seed: name.token.rawValue), at: 0)
+        self.bytes = writer.finish()
     }
 
     /// Reads what `text` wrote; nil for anything that is no context's text. Whether it belongs to a key shows when it is used.
@@ -34,9 +34,9 @@ package struct ContextToken: Hashable, Sendable {
 
     /// What the context covers; nil when it belongs to another key or was damaged.
     package func vector(for name: ObjectName) -> VersionVector? {
-        var rest = self.bytes
-        let checksum = rest.readInteger(as: UInt64.self)
-        guard checksum == StableHash.xxh3(rest, seed: name.token.rawValue),
+        var rest = ByteReader(self.bytes)
+        let checksum = try? rest.readFixed(as: UInt64.self)
+        guard checksum == rest.xxh3OfRest(seed: name.token.rawValue),
             let vector = try? VersionVector(decoding: &rest), rest.readableBytes == 0
         else { return nil }
         return vector

@@ -18,7 +18,7 @@ extension RingState {
     private static let markBytes = 9
 
     /// Appends a version byte, the version, the owners, a flag for a change, then its owners and marks.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         buffer.writeInteger(Self.documentVersion)
         buffer.writeVarint(self.version)
         Self.encode(self.base, into: &buffer)
@@ -33,7 +33,7 @@ extension RingState {
     }
 
     /// Reads what `encode` wrote; refuses lists out of order, too long, or with weights and zones out of bounds.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         guard try buffer.readFixed(as: UInt8.self) == Self.documentVersion else {
             throw .invalid(field: "ring version byte")
         }
@@ -62,12 +62,17 @@ extension RingState {
 
     /// A hash that is equal where the states are.
     package var hash: UInt64 {
-        var buffer = ByteBuffer()
-        self.encode(into: &buffer)
-        return StableHash.xxh3(buffer)
+        StableHash.xxh3(self.document)
     }
 
-    private static func encode(_ members: [RingMember], into buffer: inout ByteBuffer) {
+    /// What `encode` appends, alone.
+    package var document: ByteBuffer {
+        var writer = ByteWriter()
+        self.encode(into: &writer)
+        return writer.finish()
+    }
+
+    private static func encode(_ members: [RingMember], into buffer: inout ByteWriter) {
         buffer.writeVarint(UInt64(members.count))
         for member in members {
             buffer.writeInteger(member.node.rawValue)
@@ -78,7 +83,7 @@ extension RingState {
     }
 
     private static func count(
-        decoding buffer: inout ByteBuffer, countMax: Int, elementBytesMin: Int
+        decoding buffer: inout ByteReader, countMax: Int, elementBytesMin: Int
     ) throws(DecodeError) -> Int {
         let count = try buffer.readVarint()
         guard count <= UInt64(countMax) else { throw .tooMany(count: count, countMax: UInt64(countMax)) }
@@ -86,7 +91,7 @@ extension RingState {
         return Int(count)
     }
 
-    private static func members(decoding buffer: inout ByteBuffer) throws(DecodeError) -> [RingMember] {
+    private static func members(decoding buffer: inout ByteReader) throws(DecodeError) -> [RingMember] {
         let count = try Self.count(
             decoding: &buffer, countMax: Ring.membersMax, elementBytesMin: Self.memberBytesMin)
         var members: [RingMember] = []
@@ -116,7 +121,7 @@ extension RingMessage {
     }
 
     /// Appends the kind, then hash or state.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         switch self {
         case .digest(let hash):
             buffer.writeInteger(Kind.digest)
@@ -128,7 +133,7 @@ extension RingMessage {
     }
 
     /// Reads what `encode` wrote.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let kind = try buffer.readFixed(as: UInt8.self)
         switch kind {
         case Kind.digest: self = .digest(try buffer.readFixed(as: UInt64.self))

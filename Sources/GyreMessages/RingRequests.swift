@@ -1,6 +1,5 @@
 package import GyreBase
 package import GyreRing
-package import NIOCore
 
 /// What an operator asks of the ring; each is answered with the `RingReport` of the node that did it.
 package enum RingRequest: Hashable, Sendable {
@@ -74,7 +73,7 @@ extension RingRequest {
     }
 
     /// Appends the kind, then nodes and a flag.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         switch self {
         case .report: buffer.writeInteger(Kind.report)
         case .join(let node):
@@ -96,7 +95,7 @@ extension RingRequest {
     }
 
     /// Reads what `encode` wrote.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         func node() throws(DecodeError) -> NodeID {
             let value = try buffer.readFixed(as: UInt64.self)
             guard value != 0 else { throw .invalid(field: "node") }
@@ -120,7 +119,7 @@ extension RingRequest {
 
 extension RingReport {
     /// Appends the state, whom it waits for, then the figures.
-    package func encode(into buffer: inout ByteBuffer) {
+    package func encode(into buffer: inout ByteWriter) {
         self.state.encode(into: &buffer)
         buffer.writeVarint(UInt64(self.waitsFor.count))
         for node in self.waitsFor { buffer.writeInteger(node.rawValue) }
@@ -131,7 +130,7 @@ extension RingReport {
     }
 
     /// Reads what `encode` wrote.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let state = try RingState(decoding: &buffer)
         let count = try buffer.readVarint()
         guard count <= UInt64(2 * Ring.membersMax) else {

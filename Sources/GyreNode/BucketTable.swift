@@ -102,18 +102,19 @@ package struct BucketTable: Equatable, Sendable {
     package var document: ByteBuffer { Self.document(of: self.records) }
 
     private static func document(of records: [BucketRecord]) -> ByteBuffer {
-        var buffer = ByteBuffer()
+        var buffer = ByteWriter()
         buffer.writeInteger(Self.documentVersion)
         do { try BucketRecord.encode(records, into: &buffer) } catch {
             preconditionFailure("a table holds \(records.count) records, more than it may")
         }
-        return buffer
+        return buffer.finish()
     }
 
     /// Reads what `document` wrote; an empty table when nothing was kept.
     package init(document: ByteBuffer?) throws(BucketDocumentError) {
         self.init()
-        guard var rest = document else { return }
+        guard let document else { return }
+        var rest = ByteReader(document)
         do throws(DecodeError) {
             guard try rest.readFixed(as: UInt8.self) == Self.documentVersion else {
                 throw .invalid(field: "document version")

@@ -97,9 +97,8 @@ extension Node {
         case (nil, .record(let record, let digest)):
             self.inspections[index].inspection.digest = digest.rawValue
             self.inspections[index].inspection.bytes = UInt64(record.readableBytes)
-            var body = record
-            if let siblings = try? Siblings(decoding: &body) {
-                siblings.withoutValues().encode(into: &self.inspections[index].inspection.heads)
+            if let siblings = try? Siblings(encoded: record) {
+                self.inspections[index].inspection.heads = siblings.withoutValues().encoded
             }
         case (nil, .refused): self.inspections[index].inspection.isCorrupt = true
         default: break

@@ -69,8 +69,7 @@ extension Node {
         case .digest(let digest): step = self.gets[index].machine.onDigest(slot, digest)
         case .absent: step = self.gets[index].machine.onRecord(slot, ByteBuffer(), 0)
         case .record(let record):
-            var probe = record
-            if (try? Siblings(decoding: &probe)) == nil || probe.readableBytes > 0 {
+            if (try? Siblings(encoded: record)) == nil {
                 self.counters.malformedMessages += 1
                 step = self.gets[index].machine.onFailure(slot)
             } else {
@@ -109,8 +108,7 @@ extension Node {
             let operation = self.gets.remove(index)
             self.counters.readsAnswered += 1
             let merged = self.merged(operation.machine.records)
-            var record = ByteBuffer()
-            merged.encode(into: &record)
+            let record = merged.encoded
             self.answer(operation.target, self.found(record, operation, now.wall), into: &effects)
             self.noteSlow(operation, isDone: true, at: now, into: &effects)
             self.repair(operation, record, into: &effects)
@@ -143,9 +141,8 @@ extension Node {
     private func merged(_ records: [(slot: Int, record: ByteBuffer)]) -> Siblings {
         var merged = Siblings()
         for (_, record) in records where record.readableBytes > 0 {
-            var bytes = record
             // Records were checked when they came in, from the disk or from a peer.
-            if let siblings = try? Siblings(decoding: &bytes) { merged.merge(siblings) }
+            if let siblings = try? Siblings(encoded: record) { merged.merge(siblings) }
         }
         return merged
     }
@@ -177,14 +174,11 @@ extension Node {
         {
             return .found(record: record)
         }
-        var bytes = record
-        guard let siblings = try? Siblings(decoding: &bytes) else { return .failed(.corrupt) }
+        guard let siblings = try? Siblings(encoded: record) else { return .failed(.corrupt) }
         var shown = siblings.hidingExpired(at: wall)
         if latestOnly { shown = shown.showingLatest() }
         if shown.versions.isEmpty { return .notFound(context: shown.context) }
-        var encoded = ByteBuffer()
-        (operation.headOnly ? shown.withoutValues() : shown).encode(into: &encoded)
-        return .found(record: encoded)
+        return .found(record: (operation.headOnly ? shown.withoutValues() : shown).encoded)
     }
 
     /// Ends what is past its deadline and hedges what is late.

@@ -151,8 +151,7 @@ extension Node {
             group = here
             var merged = Siblings()
             while start < entries.count, entries[start].name == name {
-                var record = entries[start].record
-                if let siblings = try? Siblings(decoding: &record) {
+                if let siblings = try? Siblings(encoded: entries[start].record) {
                     merged.merge(siblings)
                 } else {
                     self.counters.malformedMessages += 1

@@ -209,8 +209,7 @@ extension Node {
         else { return }
         switch outcome {
         case .record(let record):
-            var bytes = record
-            guard let siblings = try? Siblings(decoding: &bytes) else {
+            guard let siblings = try? Siblings(encoded: record) else {
                 self.counters.malformedMessages += 1
                 _ = self.heals.remove(index)
                 return
@@ -226,8 +225,7 @@ extension Node {
         let heal = self.heals.remove(index)
         // Where no other owner has anything, nothing is known to put in its place: the record stays set aside.
         guard !heal.merged.isEmpty else { return }
-        var record = ByteBuffer()
-        heal.merged.encode(into: &record)
+        let record = heal.merged.encoded
         // The record that is gone may have held dots of this node that only a hint somewhere has by now. A context entry for
         // later ones would claim them, so later ones get another name, and that is on the disk before the record is.
         self.dots.renew()

@@ -170,9 +170,7 @@ extension Node {
         self.ringKeeper.staged = state
         self.ringKeeper.keepsInFlight += 1
         let tag = StorageTag(rawValue: self.replicas.insert(.ringKept(state)))
-        var document = ByteBuffer()
-        state.encode(into: &document)
-        effects.append(.store(.keep(tag, document: .ring, document)))
+        effects.append(.store(.keep(tag, document: .ring, state.document)))
     }
 
     /// The disk has a state: it comes into force, and everybody connected hears of it with the next tick.

@@ -45,8 +45,7 @@ extension Node {
         guard self.trees.options.isOn else { return }
         var checkpoints: [ByteBuffer] = []
         for partition in 0..<self.trees.forest.shape.partitionCount {
-            var bytes = ByteBuffer()
-            if self.trees.forest.writeCheckpoint(of: partition, into: &bytes) { checkpoints.append(bytes) }
+            if let checkpoint = self.trees.forest.checkpoint(of: partition) { checkpoints.append(checkpoint) }
         }
         let tag = self.replicas.insert(.note)
         effects.append(.store(.checkpoint(StorageTag(rawValue: tag), trees: checkpoints)))

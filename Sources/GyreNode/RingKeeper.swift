@@ -200,7 +200,8 @@ struct RingKeeper {
     init(document: ByteBuffer?, ring: Ring) throws(RingDocumentError) {
         self.baseRing = ring
         var state = RingState()
-        if var rest = document {
+        if let document {
+            var rest = ByteReader(document)
             do throws(DecodeError) {
                 state = try RingState(decoding: &rest)
                 try rest.requireEnd()

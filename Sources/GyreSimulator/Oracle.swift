@@ -44,8 +44,7 @@ struct Oracle: Sendable {
 
     /// The decoded record, which must be canonical.
     static func decoded(_ bytes: ByteBuffer, where place: @autoclosure () -> String) throws(Violation) -> Siblings {
-        var rest = bytes
-        guard let siblings = try? Siblings(decoding: &rest), rest.readableBytes == 0 else {
+        guard let siblings = try? Siblings(encoded: bytes) else {
             throw Violation("INV 1b", "\(place()): a record that cannot be decoded")
         }
         return siblings

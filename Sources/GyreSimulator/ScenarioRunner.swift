@@ -207,8 +207,8 @@ struct ScenarioStage {
     private mutating func remember(_ answer: ClientResponse?, key: Int, by name: String) {
         switch answer {
         case .stored(let context, _, _), .notFound(let context): self.contexts[name, default: [:]][key] = context
-        case .found(var record):
-            guard let siblings = try? Siblings(decoding: &record) else { return }
+        case .found(let record):
+            guard let siblings = try? Siblings(encoded: record) else { return }
             self.contexts[name, default: [:]][key] = siblings.context
         case .status, .location, .explained, .repairing, .buckets, .ring, .listed, .failed, nil: break
         }

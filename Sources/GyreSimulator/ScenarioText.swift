@@ -17,8 +17,8 @@ enum ScenarioText {
     static func answer(_ response: ClientResponse?, isWrite: Bool) -> String {
         switch response {
         case .stored(_, let acks, let needed): return "stored on \(acks), needed \(needed)"
-        case .found(var record):
-            guard let siblings = try? Siblings(decoding: &record) else { return "found something unreadable" }
+        case .found(let record):
+            guard let siblings = try? Siblings(encoded: record) else { return "found something unreadable" }
             return "found " + Self.values(siblings)
         case .notFound(let context): return context.isEmpty ? "not found" : "not found, deleted"
         case .failed(let failure): return Self.failure(failure, isWrite: isWrite)

@@ -53,16 +53,16 @@ struct SimDisk: Sendable {
     /// All that is safe about an object: its own record and every hint.
     func knowledge(_ name: ObjectName) -> [Siblings] {
         let hints = self.engine.hintBacklogs.compactMap { backlog -> Siblings? in
-            guard var body = self.held(RecordPlace(name, hintFor: backlog.target)) else { return nil }
-            return try? Siblings(decoding: &body)
+            guard let body = self.held(RecordPlace(name, hintFor: backlog.target)) else { return nil }
+            return try? Siblings(encoded: body)
         }
         return [self.siblings(name)] + hints
     }
 
     /// What is safe under `name`, decoded; empty when there is nothing.
     func siblings(_ name: ObjectName) -> Siblings {
-        guard var body = self.held(name) else { return Siblings() }
-        return (try? Siblings(decoding: &body)) ?? Siblings()
+        guard let body = self.held(name) else { return Siblings() }
+        return (try? Siblings(encoded: body)) ?? Siblings()
     }
 
     /// Whether what is kept under `name` cannot be read.
@@ -217,15 +217,12 @@ extension SimDisk {
         case (.readRepairWritesLoser, .merge(_, let name, let record, _)):
             if self.repairs.remove(RecordDigest(of: record, name: name)) != nil { self.remove(name) }
         case (.forgetSiblingsOnMerge, .merge(let tag, let name, let record, _)):
-            var bytes = record
-            guard var merged = try? Siblings(decoding: &bytes) else { return (request, nil) }
+            guard var merged = try? Siblings(encoded: record) else { return (request, nil) }
             merged.merge(self.siblings(name))
             guard merged.versions.count > 1,
                 let one = Siblings(context: merged.context, versions: Array(merged.versions.suffix(1)))
             else { return (request, nil) }
-            var encoded = ByteBuffer()
-            one.encode(into: &encoded)
-            return (.merge(tag, name, record: encoded), nil)
+            return (.merge(tag, name, record: one.encoded), nil)
         default: break
         }
         return (request, nil)
@@ -255,7 +252,6 @@ extension SimDisk {
     }
 
     private static func time(_ record: ByteBuffer) -> HybridTime {
-        var bytes = record
-        return (try? Siblings(decoding: &bytes))?.versions.map(\.time).max() ?? .zero
+        return (try? Siblings(encoded: record))?.versions.map(\.time).max() ?? .zero
     }
 }

@@ -81,13 +81,11 @@ extension SimWorld {
         {
             return .stored(context: given, acks: acks, needed: needed)
         }
-        guard self.options.plantedBug == .contextTooWide, case .found(var bytes) = response,
-            let siblings = try? Siblings(decoding: &bytes), siblings.versions.count > 1,
+        guard self.options.plantedBug == .contextTooWide, case .found(let bytes) = response,
+            let siblings = try? Siblings(encoded: bytes), siblings.versions.count > 1,
             let fewer = Siblings(context: siblings.context, versions: Array(siblings.versions.dropLast()))
         else { return response }
-        var record = ByteBuffer()
-        fewer.encode(into: &record)
-        return .found(record: record)
+        return .found(record: fewer.encoded)
     }
 
     /// Sends what was only just written to the other owners.

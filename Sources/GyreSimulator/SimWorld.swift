@@ -216,7 +216,10 @@ final class SimWorld {
         self.hash.record(UInt64(index) << 32 | machine.lives)
         let recovered = machine.disk.recovered
         var known: [MemberRecord] = []
-        if var bytes = recovered.members { known = (try? MemberRecord.list(decoding: &bytes)) ?? [] }
+        if let bytes = recovered.members {
+            var reader = ByteReader(bytes)
+            known = (try? MemberRecord.list(decoding: &reader)) ?? []
+        }
         let seeds =
             machine.isLate
             ? self.members.filter { $0.index != index }.map(\.address)
@@ -351,9 +354,9 @@ final class SimWorld {
             case .store(let request): self.store(request, at: index)
             case .reply(let address, let response): try self.reply(address, response, from: index)
             case .persist(let members):
-                var bytes = ByteBuffer()
-                guard (try? MemberRecord.encode(members, into: &bytes)) != nil else { continue }
-                self.store(.keep(StorageTag(rawValue: 0), document: .members, bytes), at: index)
+                var writer = ByteWriter()
+                guard (try? MemberRecord.encode(members, into: &writer)) != nil else { continue }
+                self.store(.keep(StorageTag(rawValue: 0), document: .members, writer.finish()), at: index)
             case .dial(let address):
                 guard let target = self.nodes.firstIndex(where: { $0.address == address }), target != index else {
                     continue

@@ -59,12 +59,20 @@ package struct RecordPlace: Hashable, Sendable {
     }
 
     /// Appends the storage key.
-    package func writeKey(into buffer: inout ByteBuffer) {
+    package func writeKey(into buffer: inout ByteWriter) {
         if let target = self.target {
             StorageKey.writeHint(for: target, self.name, into: &buffer)
         } else {
             StorageKey.write(self.name, into: &buffer)
         }
+    }
+
+    /// Makes `buffer` the storage key; its memory is used again.
+    package func setKey(_ buffer: inout ByteBuffer) {
+        buffer.clear()
+        var writer = ByteWriter(taking: &buffer)
+        self.writeKey(into: &writer)
+        buffer = writer.finish()
     }
 
     /// The bytes of the storage key.
@@ -135,19 +143,19 @@ package struct HintTotals: Hashable, Sendable {
 
     /// The body of the totals record: count (4 bytes), then target, count, bytes and since of each, 8 bytes big-endian.
     package var body: ByteBuffer {
-        var buffer = ByteBuffer()
+        var buffer = ByteWriter()
         buffer.writeInteger(UInt32(self.backlogs.count))
         for backlog in self.backlogs {
             for word in [backlog.target.rawValue, backlog.count, backlog.bytes, backlog.since.milliseconds] {
                 buffer.writeInteger(word)
             }
         }
-        return buffer
+        return buffer.finish()
     }
 
     /// Reads what `body` wrote.
     package init(decoding body: ByteBuffer) throws(DecodeError) {
-        var rest = body
+        var rest = ByteReader(body)
         let count = try rest.readFixed(as: UInt32.self)
         guard rest.readableBytes == Int(count) * 32 else { throw .truncated }
         for _ in 0..<count {

@@ -285,9 +285,10 @@ package struct MemoryEngine: Sendable {
         let current = self.current(place)
         let decision = decide(current)
         guard let record = decision.write else { return decision.outcome }
-        var value = ByteBuffer()
-        value.reserveCapacity(RecordFormat.headBytes + record.body.readableBytes)
-        RecordFormat.write(record, into: &value)
+        var writer = ByteWriter()
+        writer.reserveCapacity(minimumWritableBytes: RecordFormat.headBytes + record.body.readableBytes)
+        RecordFormat.write(record, into: &writer)
+        let value = writer.finish()
         if let target = place.target {
             let old = self.bytes(of: place, current)
             let new = place.bytes + value.readableBytes

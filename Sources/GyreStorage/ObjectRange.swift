@@ -66,12 +66,11 @@ package struct ListedObject: Sendable {
             case .digests: break
             case .records: body = record.body
             case .heads:
-                var whole = record.body
-                guard let siblings = try? Siblings(decoding: &whole) else {
+                guard let siblings = try? Siblings(encoded: record.body) else {
                     self.init(name: name, digest: nil)
                     return
                 }
-                siblings.heads().encode(into: &body)
+                body = siblings.heads().encoded
             }
             self.init(name: name, digest: record.digest, record: body, hasExpiry: record.hasExpiry)
         }

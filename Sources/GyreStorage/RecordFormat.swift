@@ -54,7 +54,7 @@ package enum RecordFormat {
     package static let headBytes = 9
 
     /// Appends the value bytes of `record`.
-    package static func write(_ record: ObjectRecord, into buffer: inout ByteBuffer) {
+    package static func write(_ record: ObjectRecord, into buffer: inout ByteWriter) {
         buffer.writeInteger(self.version)
         buffer.writeInteger(record.digest.rawValue)
         buffer.writeImmutableBuffer(record.body)
@@ -63,11 +63,11 @@ package enum RecordFormat {
     /// Reads value bytes found under `name`; the body is a slice of them. Verifies version and digest and looks at the
     /// first bytes of the body only.
     package static func read(_ value: ByteBuffer, name: ObjectName) -> HeldRecord {
-        var body = value
-        guard let version = body.readInteger(as: UInt8.self), version == self.version,
-            let digest = body.readInteger(as: UInt64.self),
-            digest == StableHash.xxh3(body, seed: name.token.rawValue),
-            let summary = try? Siblings.peek(body)
+        var reader = ByteReader(value)
+        guard (try? reader.readFixed(as: UInt8.self)) == self.version,
+            let digest = try? reader.readFixed(as: UInt64.self),
+            digest == reader.xxh3OfRest(seed: name.token.rawValue),
+            let body = reader.readSlice(length: reader.readableBytes), let summary = try? Siblings.peek(body)
         else { return .corrupt }
         let record = ObjectRecord(
             body: body, digest: RecordDigest(rawValue: digest), versionCount: summary.versionCount,
@@ -121,22 +121,22 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
 
     /// The value bytes that keep `body`.
     package func value(_ body: ByteBuffer) -> ByteBuffer {
-        var value = ByteBuffer()
+        var value = ByteWriter()
         value.writeInteger(RecordFormat.version)
         value.writeInteger(StableHash.xxh3(body, seed: UInt64(self.rawValue)))
         value.writeImmutableBuffer(body)
-        return value
+        return value.finish()
     }
 
     /// The body inside value bytes; refuses an unknown version and a wrong digest.
     package func body(_ value: ByteBuffer) throws(DecodeError) -> ByteBuffer {
-        var body = value
-        guard try body.readFixed(as: UInt8.self) == RecordFormat.version else {
+        var reader = ByteReader(value)
+        guard try reader.readFixed(as: UInt8.self) == RecordFormat.version else {
             throw .invalid(field: "record version")
         }
-        guard try body.readFixed(as: UInt64.self) == StableHash.xxh3(body, seed: UInt64(self.rawValue)) else {
-            throw .checksumMismatch
-        }
+        guard try reader.readFixed(as: UInt64.self) == reader.xxh3OfRest(seed: UInt64(self.rawValue)),
+            let body = reader.readSlice(length: reader.readableBytes)
+        else { throw .checksumMismatch }
         return body
     }
 }
@@ -172,15 +172,15 @@ package struct ObjectCounts: Hashable, Sendable {
 
     /// The body of the counts record.
     package var body: ByteBuffer {
-        var buffer = ByteBuffer()
+        var buffer = ByteWriter()
         buffer.writeInteger(self.keys)
         buffer.writeInteger(self.tombstones)
-        return buffer
+        return buffer.finish()
     }
 
     /// Reads what `body` wrote.
     package init(decoding body: ByteBuffer) throws(DecodeError) {
-        var rest = body
+        var rest = ByteReader(body)
         self.keys = try rest.readFixed(as: UInt64.self)
         self.tombstones = try rest.readFixed(as: UInt64.self)
         try rest.requireEnd()

@@ -175,14 +175,11 @@ package enum RecordRules {
     }
 
     private static func decoded(_ body: ByteBuffer) -> Siblings? {
-        var rest = body
-        guard let siblings = try? Siblings(decoding: &rest), rest.readableBytes == 0 else { return nil }
-        return siblings
+        try? Siblings(encoded: body)
     }
 
     private static func record(of siblings: Siblings, name: ObjectName) -> ObjectRecord {
-        var body = ByteBuffer()
-        siblings.encode(into: &body)
+        let body = siblings.encoded
         return self.record(of: siblings, as: body, RecordDigest(of: body, name: name))
     }
 

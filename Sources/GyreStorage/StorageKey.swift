@@ -28,20 +28,20 @@ package enum StorageKey {
         Self.headBytes + Self.targetBytes + ObjectName.bucketBytesMax + ObjectName.keyBytesMax
 
     /// Appends the storage key of the object `name`.
-    package static func write(_ name: ObjectName, into buffer: inout ByteBuffer) {
+    package static func write(_ name: ObjectName, into buffer: inout ByteWriter) {
         buffer.writeInteger(StorageTable.objects.rawValue)
         self.writeRest(name, into: &buffer)
     }
 
     /// Appends the storage key of the hint for `target` about the object `name`: table, target (8 bytes, big-endian), then as
     /// that of an object.
-    package static func writeHint(for target: NodeID, _ name: ObjectName, into buffer: inout ByteBuffer) {
+    package static func writeHint(for target: NodeID, _ name: ObjectName, into buffer: inout ByteWriter) {
         buffer.writeInteger(StorageTable.hints.rawValue)
         buffer.writeInteger(target.rawValue)
         self.writeRest(name, into: &buffer)
     }
 
-    private static func writeRest(_ name: ObjectName, into buffer: inout ByteBuffer) {
+    private static func writeRest(_ name: ObjectName, into buffer: inout ByteWriter) {
         buffer.writeInteger(name.token.rawValue)
         // An `ObjectName` has a bucket of at most 255 bytes by construction.
         buffer.writeInteger(UInt8(truncatingIfNeeded: name.bucket.readableBytes))
@@ -51,39 +51,40 @@ package enum StorageKey {
 
     /// The storage key of the object `name`.
     package static func bytes(of name: ObjectName) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(self.headBytes + name.bucket.readableBytes + name.key.readableBytes)
-        self.write(name, into: &buffer)
-        return buffer
+        var writer = ByteWriter()
+        writer.reserveCapacity(
+            minimumWritableBytes: self.headBytes + name.bucket.readableBytes + name.key.readableBytes)
+        self.write(name, into: &writer)
+        return writer.finish()
     }
 
     /// The least storage key an object with `token` or a later one can have; where a scan of a range starts.
     package static func lowerBound(of token: Token) -> ByteBuffer {
-        var buffer = ByteBuffer()
+        var buffer = ByteWriter()
         buffer.writeInteger(StorageTable.objects.rawValue)
         buffer.writeInteger(token.rawValue)
-        return buffer
+        return buffer.finish()
     }
 
     /// Where the checkpoint number `number` of a hash tree is kept: table, number (4 bytes, big-endian).
     package static func checkpoint(_ number: UInt32) -> ByteBuffer {
-        var buffer = ByteBuffer()
+        var buffer = ByteWriter()
         buffer.writeInteger(StorageTable.trees.rawValue)
         buffer.writeInteger(number)
-        return buffer
+        return buffer.finish()
     }
 
     /// Where a scan of the hints for `target` starts.
     package static func lowerBound(ofHintsFor target: NodeID) -> ByteBuffer {
-        var buffer = ByteBuffer()
+        var buffer = ByteWriter()
         buffer.writeInteger(StorageTable.hints.rawValue)
         buffer.writeInteger(target.rawValue)
-        return buffer
+        return buffer.finish()
     }
 
     /// Reads the name of an object back; refuses another table, a wrong token, and lengths out of bounds.
     package static func name(from key: ByteBuffer) throws(DecodeError) -> ObjectName {
-        var rest = key
+        var rest = ByteReader(key)
         guard try rest.readFixed(as: UInt8.self) == StorageTable.objects.rawValue else {
             throw .invalid(field: "storage table")
         }
@@ -92,19 +93,20 @@ package enum StorageKey {
 
     /// Reads the name of the object that a hint for `target` is about; refuses what `name(from:)` does, and another target.
     package static func hintName(from key: ByteBuffer, target: NodeID) throws(DecodeError) -> ObjectName {
-        var rest = key
+        var rest = ByteReader(key)
         guard try rest.readFixed(as: UInt8.self) == StorageTable.hints.rawValue,
             try rest.readFixed(as: UInt64.self) == target.rawValue
         else { throw .invalid(field: "storage table") }
         return try self.readRest(&rest)
     }
 
-    private static func readRest(_ rest: inout ByteBuffer) throws(DecodeError) -> ObjectName {
+    private static func readRest(_ rest: inout ByteReader) throws(DecodeError) -> ObjectName {
         let token = Token(rawValue: try rest.readFixed(as: UInt64.self))
         let bucketBytes = Int(try rest.readFixed(as: UInt8.self))
-        guard let bucket = rest.readSlice(length: bucketBytes) else { throw .truncated }
+        guard let bucket = rest.readSlice(length: bucketBytes), let key = rest.readSlice(length: rest.readableBytes)
+        else { throw .truncated }
         let name: ObjectName
-        do { name = try ObjectName(bucket: bucket, key: rest) } catch { throw .invalid(field: "object name") }
+        do { name = try ObjectName(bucket: bucket, key: key) } catch { throw .invalid(field: "object name") }
         guard name.token == token else { throw .invalid(field: "storage token") }
         return name
     }

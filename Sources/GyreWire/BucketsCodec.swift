@@ -23,7 +23,7 @@ extension BucketChange {
     }
 
     /// Appends the property, then its value; what is unset is 0.
-    private func encode(into buffer: inout ByteBuffer) {
+    private func encode(into buffer: inout ByteWriter) {
         func write(_ kind: UInt8, _ size: QuorumSize) {
             buffer.writeInteger(kind)
             size.encode(into: &buffer)
@@ -49,7 +49,7 @@ extension BucketChange {
     }
 
     /// Reads what `encode` wrote.
-    private init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    private init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.replicas: self = .replicas(try buffer.readFixed(as: UInt8.self))
         case Kind.reads: self = .reads(try QuorumSize(decoding: &buffer))
@@ -76,13 +76,13 @@ extension BucketChange {
     }
 
     /// Appends the count, then the changes in order.
-    static func encode(_ changes: [BucketChange], into buffer: inout ByteBuffer) throws(DecodeError) {
+    static func encode(_ changes: [BucketChange], into buffer: inout ByteWriter) throws(DecodeError) {
         try buffer.writeCount(changes.count, countMax: Self.countMax)
         for change in changes { change.encode(into: &buffer) }
     }
 
     /// Reads what `encode(_:into:)` wrote.
-    static func list(decoding buffer: inout ByteBuffer) throws(DecodeError) -> [BucketChange] {
+    static func list(decoding buffer: inout ByteReader) throws(DecodeError) -> [BucketChange] {
         let count = try buffer.readCount(countMax: Self.countMax, elementBytesMin: 2)
         var changes: [BucketChange] = []
         changes.reserveCapacity(count)
@@ -93,7 +93,7 @@ extension BucketChange {
 
 extension BucketReport {
     /// Appends N, R, W, records.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeInteger(self.replicas)
         buffer.writeInteger(self.reads)
         buffer.writeInteger(self.writes)
@@ -101,7 +101,7 @@ extension BucketReport {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let replicas = try buffer.readFixed(as: UInt8.self)
         let reads = try buffer.readFixed(as: UInt8.self)
         let writes = try buffer.readFixed(as: UInt8.self)
@@ -118,7 +118,7 @@ extension BucketMessage {
     }
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .digest(let hash):
             buffer.writeInteger(Kind.digest)
@@ -131,7 +131,7 @@ extension BucketMessage {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.digest: self = .digest(try buffer.readFixed(as: UInt64.self))
         case Kind.records:

@@ -23,7 +23,7 @@ extension ClientRequest {
     }
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .put(let put):
             buffer.writeInteger(Kind.put)
@@ -68,7 +68,7 @@ extension ClientRequest {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.put: self = .put(try PutRequest(decoding: &buffer))
         case Kind.get: self = .get(try GetRequest(decoding: &buffer))
@@ -99,7 +99,7 @@ extension PutRequest {
     }
 
     /// Appends id, name, seen, flags, W, PW, time to live in milliseconds if its flag is set, metadata, value.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         self.id.encode(into: &buffer)
         self.name.encode(into: &buffer)
         self.seen.encode(into: &buffer)
@@ -114,7 +114,7 @@ extension PutRequest {
     }
 
     /// Reads what `encode` wrote; the value is a slice.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let id = try RequestID(decoding: &buffer)
         let name = try ObjectName(decoding: &buffer)
         let seen = try Seen(decoding: &buffer)
@@ -135,7 +135,7 @@ extension PutRequest {
 
 extension DeleteRequest {
     /// Appends id, name, seen, W, PW.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         self.id.encode(into: &buffer)
         self.name.encode(into: &buffer)
         self.seen.encode(into: &buffer)
@@ -144,7 +144,7 @@ extension DeleteRequest {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         self.init(
             id: try RequestID(decoding: &buffer), name: try ObjectName(decoding: &buffer),
             seen: try Seen(decoding: &buffer), writes: try QuorumSize(decoding: &buffer),
@@ -155,7 +155,7 @@ extension DeleteRequest {
 
 extension GetRequest {
     /// Appends name, R, PR, and whether values are left out.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         self.name.encode(into: &buffer)
         self.reads.encode(into: &buffer)
         self.primaryReads.encode(into: &buffer)
@@ -163,7 +163,7 @@ extension GetRequest {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         self.init(
             name: try ObjectName(decoding: &buffer), reads: try QuorumSize(decoding: &buffer),
             primaryReads: try QuorumSize(decoding: &buffer), headOnly: try buffer.readFlag()
@@ -173,13 +173,13 @@ extension GetRequest {
 
 extension RequestID {
     /// Appends client and sequence.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         buffer.writeInteger(self.client)
         buffer.writeInteger(self.sequence)
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let client = try buffer.readFixed(as: UInt64.self)
         self.init(client: client, sequence: try buffer.readFixed(as: UInt64.self))
     }
@@ -194,7 +194,7 @@ extension Seen {
     }
 
     /// Appends the kind, then the context if one is given.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         switch self {
         case .given(let context):
             buffer.writeInteger(Kind.given)
@@ -205,7 +205,7 @@ extension Seen {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.given: self = .given(try VersionVector(decoding: &buffer))
         case Kind.overwrite: self = .overwrite

@@ -21,7 +21,7 @@ extension ClientResponse {
     }
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .stored(let context, let acks, let needed):
             buffer.writeInteger(Kind.stored)
@@ -65,7 +65,7 @@ extension ClientResponse {
     }
 
     /// Reads what `encode` wrote; the record is a slice, not looked into.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.stored:
             let acks = try buffer.readFixed(as: UInt8.self)
@@ -107,7 +107,7 @@ extension Failure {
     }
 
     /// Appends the kind, then its numbers; a reason that is too long is cut.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         switch self {
         case .unavailable(let needed, let got):
             buffer.writeInteger(Kind.unavailable)
@@ -132,7 +132,7 @@ extension Failure {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.unavailable:
             let needed = try buffer.readFixed(as: UInt8.self)
@@ -154,7 +154,7 @@ extension Failure {
 
 extension LocationReport {
     /// Appends token, partition, owners.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeInteger(self.token.rawValue)
         buffer.writeInteger(self.partition)
         try buffer.writeCount(self.owners.count, countMax: WireLimits.ownersMax)
@@ -162,7 +162,7 @@ extension LocationReport {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let token = Token(rawValue: try buffer.readFixed(as: UInt64.self))
         let partition = try buffer.readFixed(as: UInt32.self)
         let count = try buffer.readCount(countMax: WireLimits.ownersMax, elementBytesMin: 8)
@@ -175,7 +175,7 @@ extension LocationReport {
 
 extension StatusReport {
     /// Appends me, cluster, Q, N, ring epoch, ring hash, keys, disk bytes, members with their slots, hints, counters.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         try buffer.writeNode(self.me)
         try buffer.writeText(self.cluster, bytesMax: WireLimits.clusterBytesMax)
         buffer.writeInteger(self.partitionCount)
@@ -204,7 +204,7 @@ extension StatusReport {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let me = try buffer.readNode()
         let cluster = try buffer.readCountedString(bytesMax: WireLimits.clusterBytesMax)
         let partitionCount = try buffer.readFixed(as: UInt32.self)

@@ -15,7 +15,7 @@ extension ExchangeQuestion {
     }
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .root(let root):
             buffer.writeInteger(Kind.root)
@@ -43,7 +43,7 @@ extension ExchangeQuestion {
     }
 
     /// Reads what `encode` wrote; records are slices, not looked into.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.root: self = .root(try buffer.readFixed(as: UInt64.self))
         case Kind.leaves: self = .leaves(mask: try buffer.readFixed(as: UInt32.self))
@@ -85,7 +85,7 @@ extension ExchangeAnswer {
     private static let wordsMax = 1_024
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .same: buffer.writeInteger(Kind.same)
         case .inners(let words):
@@ -121,7 +121,7 @@ extension ExchangeAnswer {
     }
 
     /// Reads what `encode` wrote; records are slices, not looked into.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.same: self = .same
         case Kind.inners: self = .inners(try buffer.readWords(countMax: Self.wordsMax))
@@ -158,7 +158,7 @@ extension RepairMessage {
     }
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .start(let request):
             buffer.writeInteger(Kind.start)
@@ -175,7 +175,7 @@ extension RepairMessage {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.start: self = .start(try RepairRequest(decoding: &buffer))
         case Kind.counts:
@@ -190,7 +190,7 @@ extension RepairMessage {
 
 extension RepairRequest {
     /// Appends id, dry, then partition, bucket and node, each behind a flag.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeInteger(self.id)
         buffer.writeFlag(self.isDry)
         buffer.writeFlag(self.partition != nil)
@@ -202,7 +202,7 @@ extension RepairRequest {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let id = try buffer.readFixed(as: UInt64.self)
         let isDry = try buffer.readFlag()
         let partition = try buffer.readFlag() ? try buffer.readFixed(as: UInt32.self) : nil
@@ -214,7 +214,7 @@ extension RepairRequest {
 
 extension RepairCounts {
     /// Appends all numbers in the order of their declaration, 8 bytes each.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         for word in [
             self.planned, self.compared, self.inSync, self.failed, self.keysDiffering, self.keysRepaired,
             self.bytesSent, self.rootsBefore, self.rootsAfter,
@@ -224,7 +224,7 @@ extension RepairCounts {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         self.init()
         self.planned = try buffer.readFixed(as: UInt64.self)
         self.compared = try buffer.readFixed(as: UInt64.self)
@@ -240,7 +240,7 @@ extension RepairCounts {
 
 extension Inspection {
     /// Appends heads, digest, bytes, corrupt, targets of hints, and the leaf behind a flag.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeCounted(self.heads)
         buffer.writeInteger(self.digest)
         buffer.writeInteger(self.bytes)
@@ -252,7 +252,7 @@ extension Inspection {
     }
 
     /// Reads what `encode` wrote; the heads are a slice, not looked into.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         self.init()
         self.heads = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
         self.digest = try buffer.readFixed(as: UInt64.self)
@@ -266,7 +266,7 @@ extension Inspection {
 
 extension ExplainReport {
     /// Appends token, partition, leaf, entries, readers.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeInteger(self.token.rawValue)
         buffer.writeInteger(self.partition)
         buffer.writeInteger(self.leaf)
@@ -283,7 +283,7 @@ extension ExplainReport {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let token = Token(rawValue: try buffer.readFixed(as: UInt64.self))
         let partition = try buffer.readFixed(as: UInt32.self)
         let leaf = try buffer.readFixed(as: UInt16.self)
@@ -302,18 +302,10 @@ extension ExplainReport {
     }
 }
 
-extension ByteBuffer {
+extension ByteWriter {
     fileprivate mutating func writeWords(_ words: [UInt64], countMax: Int) throws(DecodeError) {
         try self.writeCount(words.count, countMax: countMax)
         for word in words { self.writeInteger(word) }
-    }
-
-    fileprivate mutating func readWords(countMax: Int) throws(DecodeError) -> [UInt64] {
-        let count = try self.readCount(countMax: countMax, elementBytesMin: 8)
-        var words: [UInt64] = []
-        words.reserveCapacity(count)
-        for _ in 0..<count { words.append(try self.readFixed(as: UInt64.self)) }
-        return words
     }
 
     fileprivate mutating func writeRange(_ first: Token, _ last: Token, _ after: ObjectName?) {
@@ -323,18 +315,28 @@ extension ByteBuffer {
         after?.encode(into: &self)
     }
 
-    fileprivate mutating func readRange() throws(DecodeError) -> (first: Token, last: Token, after: ObjectName?) {
-        let first = Token(rawValue: try self.readFixed(as: UInt64.self))
-        let last = Token(rawValue: try self.readFixed(as: UInt64.self))
-        return (first, last, try self.readFlag() ? try ObjectName(decoding: &self) : nil)
-    }
-
     fileprivate mutating func writeRecords(_ records: [NamedRecord]) throws(DecodeError) {
         try self.writeCount(records.count, countMax: ExchangeQuestion.objectsMax)
         for entry in records {
             entry.name.encode(into: &self)
             self.writeCounted(entry.record)
         }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func readWords(countMax: Int) throws(DecodeError) -> [UInt64] {
+        let count = try self.readCount(countMax: countMax, elementBytesMin: 8)
+        var words: [UInt64] = []
+        words.reserveCapacity(count)
+        for _ in 0..<count { words.append(try self.readFixed(as: UInt64.self)) }
+        return words
+    }
+
+    fileprivate mutating func readRange() throws(DecodeError) -> (first: Token, last: Token, after: ObjectName?) {
+        let first = Token(rawValue: try self.readFixed(as: UInt64.self))
+        let last = Token(rawValue: try self.readFixed(as: UInt64.self))
+        return (first, last, try self.readFlag() ? try ObjectName(decoding: &self) : nil)
     }
 
     fileprivate mutating func readRecords() throws(DecodeError) -> [NamedRecord] {

@@ -16,7 +16,7 @@ package enum Frame: Hashable, Sendable {
     case peer(PeerMessage)
 
     /// Reads the payload of one frame; refuses bytes left over.
-    init(kind: FrameKind, decoding payload: inout ByteBuffer) throws(DecodeError) {
+    init(kind: FrameKind, decoding payload: inout ByteReader) throws(DecodeError) {
         switch kind {
         case .hello: self = .hello(try Hello(decoding: &payload))
         case .helloReply: self = .helloReply(try HelloReply(decoding: &payload))

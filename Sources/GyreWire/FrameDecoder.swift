@@ -52,19 +52,19 @@ package struct FrameDecoder: Sendable {
     }
 
     private mutating func readFrame() throws(WireError) -> Frame? {
-        guard let word = self.pending.getInteger(at: self.pending.readerIndex, as: UInt64.self) else { return nil }
+        var reader = ByteReader(self.pending)
+        guard let word = try? reader.readFixed(as: UInt64.self) else { return nil }
         let kind = try self.kind(in: word)
         let payloadBytes = Int(word >> 32)
-        guard self.pending.readableBytes >= FrameHeader.bytes + payloadBytes else { return nil }
-        self.pending.moveReaderIndex(forwardBy: 8)
-        guard
-            let checksum = self.pending.readInteger(as: UInt64.self),
-            var payload = self.pending.readSlice(length: payloadBytes)
-        else { return nil }
+        guard let checksum = try? reader.readFixed(as: UInt64.self), reader.readableBytes >= payloadBytes else {
+            return nil
+        }
+        reader.end(after: payloadBytes)
+        self.pending.moveReaderIndex(forwardBy: FrameHeader.bytes + payloadBytes)
         if self.pending.readableBytes == 0 { self.pending = ByteBuffer() }
-        guard StableHash.xxh3(payload, seed: word) == checksum else { throw .checksumMismatch(kind) }
+        guard reader.xxh3OfRest(seed: word) == checksum else { throw .checksumMismatch(kind) }
         do throws(DecodeError) {
-            return try Frame(kind: kind, decoding: &payload)
+            return try Frame(kind: kind, decoding: &reader)
         } catch {
             throw .malformed(kind, error)
         }

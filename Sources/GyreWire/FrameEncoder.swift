@@ -57,29 +57,32 @@ package enum FrameEncoder {
 
     /// Leaves room for the header, lets `body` write the payload, then fills the header in.
     private static func append(
-        _ kind: FrameKind, to buffer: inout ByteBuffer, body: (inout ByteBuffer) throws(DecodeError) -> Void
+        _ kind: FrameKind, to buffer: inout ByteBuffer, body: (inout ByteWriter) throws(DecodeError) -> Void
     ) throws(WireError) {
-        let start = buffer.writerIndex
-        buffer.writeInteger(UInt64(0))
-        buffer.writeInteger(UInt64(0))
-        do throws(DecodeError) {
-            try body(&buffer)
+        var out = ByteWriter(taking: &buffer)
+        let start = out.writerIndex
+        do throws(WireError) {
+            try Self.append(kind, to: &out, at: start, body: body)
         } catch {
-            buffer.moveWriterIndex(to: start)
-            throw .unencodable(kind, error)
+            out.moveWriterIndex(to: start)
+            buffer = out.finish()
+            throw error
         }
-        let bytes = buffer.writerIndex - start
+        buffer = out.finish()
+    }
+
+    private static func append(
+        _ kind: FrameKind, to out: inout ByteWriter, at start: Int,
+        body: (inout ByteWriter) throws(DecodeError) -> Void
+    ) throws(WireError) {
+        out.writeInteger(UInt64(0))
+        out.writeInteger(UInt64(0))
+        do throws(DecodeError) { try body(&out) } catch { throw .unencodable(kind, error) }
+        let bytes = out.writerIndex - start
         let bytesMax = kind.isHandshake ? WireLimits.handshakeFrameBytesMax : WireLimits.frameBytesMax
-        guard bytes <= bytesMax else {
-            buffer.moveWriterIndex(to: start)
-            throw .frameTooLong(bytes: bytes, bytesMax: bytesMax)
-        }
+        guard bytes <= bytesMax else { throw .frameTooLong(bytes: bytes, bytesMax: bytesMax) }
         let word = FrameHeader.word(payloadBytes: UInt32(bytes - FrameHeader.bytes), kind: kind)
-        let payloadStart = start + FrameHeader.bytes - buffer.readerIndex
-        let checksum = buffer.withUnsafeReadableBytes { all in
-            StableHash.xxh3(UnsafeRawBufferPointer(rebasing: all[payloadStart...]), seed: word)
-        }
-        buffer.setInteger(word, at: start)
-        buffer.setInteger(checksum, at: start + 8)
+        out.setInteger(word, at: start)
+        out.setInteger(out.xxh3(from: start + FrameHeader.bytes, seed: word), at: start + 8)
     }
 }

@@ -14,7 +14,7 @@ extension Hello {
     }
 
     /// Appends protocol version, cluster, kind of role, role.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeInteger(self.protocolVersion)
         try buffer.writeText(self.cluster, bytesMax: WireLimits.clusterBytesMax)
         switch self.role {
@@ -31,7 +31,7 @@ extension Hello {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let version = try buffer.readFixed(as: UInt16.self)
         let cluster = try buffer.readCountedString(bytesMax: WireLimits.clusterBytesMax)
         let role: Role
@@ -57,7 +57,7 @@ extension HelloReply {
     }
 
     /// Appends the kind of reply, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .welcome(let version, let cluster, let node):
             buffer.writeInteger(Kind.welcome)
@@ -71,7 +71,7 @@ extension HelloReply {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.welcome:
             let version = try buffer.readFixed(as: UInt16.self)

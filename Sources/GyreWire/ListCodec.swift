@@ -4,7 +4,7 @@ import NIOCore
 
 extension ListRequest {
     /// Appends the bucket behind a flag, prefix, position, limit.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         buffer.writeFlag(self.bucket != nil)
         if let bucket = self.bucket { buffer.writeCounted(bucket) }
         buffer.writeCounted(self.prefix)
@@ -13,7 +13,7 @@ extension ListRequest {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let bucket = try buffer.readFlag() ? try buffer.readCounted(bytesMax: ObjectName.bucketBytesMax) : nil
         let prefix = try buffer.readCounted(bytesMax: ObjectName.keyBytesMax)
         let from = try buffer.readPosition()
@@ -23,14 +23,14 @@ extension ListRequest {
 
 extension ListedNames {
     /// Appends the names, each counted, then the position behind a flag.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         try buffer.writeCount(self.names.count, countMax: Self.countMax)
         for name in self.names { buffer.writeCounted(name) }
         buffer.writePosition(self.next)
     }
 
     /// Reads what `encode` wrote; names are slices.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let count = try buffer.readCount(countMax: Self.countMax, elementBytesMin: 1)
         var names: [ByteBuffer] = []
         names.reserveCapacity(count)
@@ -41,7 +41,7 @@ extension ListedNames {
 
 extension ListQuestion {
     /// Appends position, last token, the bucket behind a flag, prefix.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         buffer.writeInteger(self.from.rawValue)
         buffer.writeInteger(self.last.rawValue)
         buffer.writeFlag(self.bucket != nil)
@@ -50,7 +50,7 @@ extension ListQuestion {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let from = try buffer.readPosition()
         let last = Token(rawValue: try buffer.readFixed(as: UInt64.self))
         let bucket = try buffer.readFlag() ? try buffer.readCounted(bytesMax: ObjectName.bucketBytesMax) : nil
@@ -67,7 +67,7 @@ extension ListAnswer {
     }
 
     /// Appends the kind, then the objects with their records and the position behind a flag.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .page(let entries, let next):
             buffer.writeInteger(Kind.page)
@@ -82,7 +82,7 @@ extension ListAnswer {
     }
 
     /// Reads what `encode` wrote; records are slices, not looked into.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.page:
             let count = try buffer.readCount(countMax: ListQuestion.entriesMax, elementBytesMin: 5)
@@ -100,17 +100,19 @@ extension ListAnswer {
     }
 }
 
-extension ByteBuffer {
+extension ByteWriter {
+    fileprivate mutating func writePosition(_ position: ListPosition?) {
+        self.writeFlag(position != nil)
+        if let position { self.writeInteger(position.rawValue) }
+    }
+}
+
+extension ByteReader {
     fileprivate mutating func readPosition() throws(DecodeError) -> ListPosition {
         guard let position = ListPosition(rawValue: try self.readFixed(as: UInt64.self)) else {
             throw .invalid(field: "position")
         }
         return position
-    }
-
-    fileprivate mutating func writePosition(_ position: ListPosition?) {
-        self.writeFlag(position != nil)
-        if let position { self.writeInteger(position.rawValue) }
     }
 
     fileprivate mutating func readOptionalPosition() throws(DecodeError) -> ListPosition? {

@@ -1,16 +1,16 @@
 package import GyreBase
 package import GyreMembership
-package import NIOCore
+import NIOCore
 
 extension PeerAddress {
     /// Appends the host, counted, and the port.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         try buffer.writeText(self.host, bytesMax: PeerAddress.hostBytesMax)
         buffer.writeInteger(self.port)
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let host = try buffer.readCountedString(bytesMax: PeerAddress.hostBytesMax)
         self.init(host: host, port: try buffer.readFixed(as: UInt16.self))
     }
@@ -24,7 +24,7 @@ extension MemberRecord {
     ///
     /// Shape: node, name, address, zone, weight (varint), state, record version (varint), incarnation (varint), liveness,
     /// software version, labels.
-    package func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    package func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         do { _ = try self.validated() } catch { throw .invalid(field: "member record") }
         buffer.writeInteger(self.node.rawValue)
         buffer.writeCounted(self.name)
@@ -44,7 +44,7 @@ extension MemberRecord {
     }
 
     /// Reads what `encode` wrote; refuses a record that is not within its limits.
-    package init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    package init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let node = try buffer.readNode()
         let name = try buffer.readCountedString(bytesMax: Self.nameBytesMax)
         let address = try PeerAddress(decoding: &buffer)
@@ -74,13 +74,13 @@ extension MemberRecord {
     }
 
     /// Appends a list of records, its count first.
-    package static func encode(_ records: [MemberRecord], into buffer: inout ByteBuffer) throws(DecodeError) {
+    package static func encode(_ records: [MemberRecord], into buffer: inout ByteWriter) throws(DecodeError) {
         try buffer.writeCount(records.count, countMax: WireLimits.membersMax)
         for record in records { try record.encode(into: &buffer) }
     }
 
     /// Reads what `encode(_:into:)` wrote.
-    package static func list(decoding buffer: inout ByteBuffer) throws(DecodeError) -> [MemberRecord] {
+    package static func list(decoding buffer: inout ByteReader) throws(DecodeError) -> [MemberRecord] {
         let count = try buffer.readCount(
             countMax: WireLimits.membersMax, elementBytesMin: Self.encodedBytesMin
         )
@@ -96,14 +96,14 @@ extension Accusation {
     static let encodedBytesMin = 8 + 8 + 1
 
     /// Appends the accused node, the accuser and the incarnation (varint).
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         try buffer.writeNode(self.node)
         try buffer.writeNode(self.accuser)
         buffer.writeVarint(self.incarnation)
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         let node = try buffer.readNode()
         let accuser = try buffer.readNode()
         self.init(node: node, incarnation: try buffer.readVarint(), accuser: accuser)
@@ -123,7 +123,7 @@ extension MembershipMessage {
     }
 
     /// Appends the kind, then what belongs to it; a list of records comes last.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .ping(let sequence, let gossip):
             buffer.writeInteger(Kind.ping)
@@ -155,7 +155,7 @@ extension MembershipMessage {
     }
 
     /// Reads what `encode` wrote.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.ping:
             let sequence = try buffer.readFixed(as: UInt64.self)

@@ -30,7 +30,7 @@ extension PeerMessage {
     }
 
     /// Appends the tag if there is one, then the parts in the order of the declaration.
-    func encode(into buffer: inout ByteBuffer) throws(DecodeError) {
+    func encode(into buffer: inout ByteWriter) throws(DecodeError) {
         switch self {
         case .replicate(let tag, let name, let record):
             buffer.writeInteger(tag)
@@ -97,7 +97,7 @@ extension PeerMessage {
     }
 
     /// Reads what `encode` wrote; `kind` is that of the frame, never one of a handshake or of a client.
-    init(kind: FrameKind, decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(kind: FrameKind, decoding buffer: inout ByteReader) throws(DecodeError) {
         if kind == .membership {
             self = .membership(try MembershipMessage(decoding: &buffer))
             return
@@ -178,7 +178,7 @@ extension FetchOutcome {
     }
 
     /// Appends the kind, then what belongs to it.
-    func encode(into buffer: inout ByteBuffer) {
+    func encode(into buffer: inout ByteWriter) {
         switch self {
         case .record(let record):
             buffer.writeInteger(Kind.record)
@@ -193,7 +193,7 @@ extension FetchOutcome {
     }
 
     /// Reads what `encode` wrote; the record is a slice, not looked into.
-    init(decoding buffer: inout ByteBuffer) throws(DecodeError) {
+    init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
         case Kind.record: self = .record(try buffer.readCounted(bytesMax: WireLimits.frameBytesMax))
         case Kind.digest: self = .digest(try buffer.readFixed(as: UInt64.self))

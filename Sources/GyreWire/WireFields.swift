@@ -1,7 +1,7 @@
 import GyreBase
 import NIOCore
 
-extension ByteBuffer {
+extension ByteWriter {
     /// Appends text of at most `bytesMax` UTF-8 bytes, counted; the other side would refuse a longer one.
     mutating func writeText(_ text: String, bytesMax: Int) throws(DecodeError) {
         let bytes = text.utf8.count
@@ -17,18 +17,29 @@ extension ByteBuffer {
         // A byte 10xxxxxx continues a character; cut before the one that begins it.
         while end > 0, bytes[end] & 0xC0 == 0x80 { end -= 1 }
         self.writeVarint(UInt64(end))
-        self.writeBytes(bytes[..<end])
-    }
-
-    /// Reads what `writeReason` wrote.
-    mutating func readReason() throws(DecodeError) -> String {
-        try self.readCountedString(bytesMax: WireLimits.reasonBytesMax)
+        bytes[..<end].withUnsafeBytes { self.writeBytes($0) }
     }
 
     /// Appends the count of a list of at most `countMax`.
     mutating func writeCount(_ count: Int, countMax: Int) throws(DecodeError) {
         guard count <= countMax else { throw .tooMany(count: UInt64(count), countMax: UInt64(countMax)) }
         self.writeVarint(UInt64(count))
+    }
+
+    /// Appends one byte, 1 for true and 0 for false.
+    mutating func writeFlag(_ flag: Bool) { self.writeInteger(flag ? UInt8(1) : 0) }
+
+    /// Appends a NodeID, which is never zero.
+    mutating func writeNode(_ node: NodeID) throws(DecodeError) {
+        guard node.rawValue != 0 else { throw .invalid(field: "node") }
+        self.writeInteger(node.rawValue)
+    }
+}
+
+extension ByteReader {
+    /// Reads what `writeReason` wrote.
+    mutating func readReason() throws(DecodeError) -> String {
+        try self.readCountedString(bytesMax: WireLimits.reasonBytesMax)
     }
 
     /// Reads the count of a list whose elements take at least `elementBytesMin` bytes each, so that a forged count
@@ -39,9 +50,6 @@ extension ByteBuffer {
         guard Int(count) * elementBytesMin <= self.readableBytes else { throw .truncated }
         return Int(count)
     }
-
-    /// Appends one byte, 1 for true and 0 for false.
-    mutating func writeFlag(_ flag: Bool) { self.writeInteger(flag ? UInt8(1) : 0) }
 
     /// Reads what `writeFlag` wrote; refuses any other byte.
     mutating func readFlag() throws(DecodeError) -> Bool {
@@ -57,11 +65,5 @@ extension ByteBuffer {
         let value = try self.readFixed(as: UInt64.self)
         guard value != 0 else { throw .invalid(field: "node") }
         return NodeID(rawValue: value)
-    }
-
-    /// Appends a NodeID, which is never zero.
-    mutating func writeNode(_ node: NodeID) throws(DecodeError) {
-        guard node.rawValue != 0 else { throw .invalid(field: "node") }
-        self.writeInteger(node.rawValue)
     }
 }

@@ -110,9 +110,8 @@ struct CausalEpisode {
             source = self.sent[Int(self.random.below(UInt64(self.sent.count)))]
         }
         if self.random.chance(1, in: 8) {
-            var buffer = ByteBuffer()
-            source.siblings.encode(into: &buffer)
-            if let decoded = try? Siblings(decoding: &buffer) { source.siblings = decoded }
+            let buffer = source.siblings.encoded
+            if let decoded = try? Siblings(encoded: buffer) { source.siblings = decoded }
         }
         self.replicas[replica].siblings.merge(source.siblings)
         self.replicas[replica].history.merge(source.history)
@@ -185,16 +184,14 @@ struct CausalEpisode {
             whole.siblings.merge(twin.siblings)
             whole.history.merge(twin.history)
         }
-        var expected = ByteBuffer()
-        whole.siblings.encode(into: &expected)
+        let expected = whole.siblings.encoded
         for replica in self.replicas.indices.reversed() {
             for other in self.replicas.indices.shuffled(using: &self.random) {
                 self.replicas[replica].siblings.merge(self.replicas[other].siblings)
                 self.replicas[replica].history.merge(self.replicas[other].history)
             }
             if let problem = self.difference(at: replica) { return "at the end: \(problem)" }
-            var bytes = ByteBuffer()
-            self.replicas[replica].siblings.encode(into: &bytes)
+            let bytes = self.replicas[replica].siblings.encoded
             if bytes != expected { return "replica \(replica) differs in bytes at the end" }
         }
         let acknowledged: UInt64 = self.dots.count == 64 ? .max : (1 << UInt64(self.dots.count)) - 1

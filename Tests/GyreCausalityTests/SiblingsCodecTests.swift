@@ -36,8 +36,8 @@ import Testing
     @Test func goldenBytesStayAsTheyAre() throws {
         let value = try Self.goldenValue()
         #expect(Array(value.encoded.readableBytesView) == Self.golden)
-        var buffer = ByteBuffer(bytes: Self.golden)
-        #expect(try Siblings(decoding: &buffer) == value)
+        let buffer = ByteBuffer(bytes: Self.golden)
+        #expect(try Siblings(encoded: buffer) == value)
         #expect(Array(Siblings().encoded.readableBytesView) == [0x01, 0x00, 0x00])
         var tombstone = value
         tombstone.delete(seen: .overwrite)
@@ -54,8 +54,10 @@ import Testing
             #expect(summary.versionCount == value.versions.count)
             #expect(summary.hasExpiry == value.versions.contains { $0.expiry != nil })
             buffer.writeInteger(UInt8(0xEE))
-            #expect(try Siblings(decoding: &buffer) == value, "seed \(seed), round \(round)")
-            #expect(buffer.readableBytes == 1)
+            var reader = ByteReader(buffer)
+            #expect(try Siblings(decoding: &reader) == value, "seed \(seed), round \(round)")
+            #expect(reader.readableBytes == 1)
+            #expect(throws: DecodeError.trailing(bytes: 1)) { try Siblings(encoded: buffer) }
         }
     }
 
@@ -95,8 +97,8 @@ import Testing
 
     @Test func everyPrefixIsTruncated() {
         for length in Self.golden.indices {
-            var buffer = ByteBuffer(bytes: Self.golden[..<length])
-            #expect(throws: DecodeError.truncated) { try Siblings(decoding: &buffer) }
+            let buffer = ByteBuffer(bytes: Self.golden[..<length])
+            #expect(throws: DecodeError.truncated) { try Siblings(encoded: buffer) }
         }
     }
 
@@ -163,8 +165,8 @@ import Testing
         ),
     ])
     func decodingRefuses(_ example: Refusal) {
-        var buffer = ByteBuffer(bytes: example.bytes)
-        #expect(throws: example.error) { try Siblings(decoding: &buffer) }
+        let buffer = ByteBuffer(bytes: example.bytes)
+        #expect(throws: example.error) { try Siblings(encoded: buffer) }
     }
 
     @Test func metadataAboveALimitIsRefused() {
@@ -185,7 +187,7 @@ import Testing
     /// Decodes `bytes` if it can and expects exactly the bytes that were read back; true when they decoded.
     private static func reencodes(_ bytes: [UInt8], _ label: String) -> Bool {
         let whole = ByteBuffer(bytes: bytes)
-        var rest = whole
+        var rest = ByteReader(whole)
         guard let value = try? Siblings(decoding: &rest) else { return false }
         let read = whole.getSlice(at: 0, length: whole.readableBytes - rest.readableBytes)
         if value.encoded != read { Issue.record("\(label): \(bytes) has a second form") }

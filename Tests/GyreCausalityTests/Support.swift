@@ -31,12 +31,6 @@ func version(_ node: NodeID, _ counter: UInt64, _ text: String = "v") -> Version
 extension Siblings {
     var texts: [String] { self.versions.map { String(buffer: $0.value) } }
 
-    var encoded: ByteBuffer {
-        var buffer = ByteBuffer()
-        self.encode(into: &buffer)
-        return buffer
-    }
-
     func merged(_ other: Siblings) -> Siblings {
         var copy = self
         copy.merge(other)

@@ -41,17 +41,21 @@ import Testing
         var random = SeededRandom(seed: seed)
         for _ in 0..<1_000 {
             let vector = Self.randomVector(&random)
-            var buffer = ByteBuffer()
-            vector.encode(into: &buffer)
-            #expect(try VersionVector(decoding: &buffer) == vector, "seed \(seed)")
-            #expect(buffer.readableBytes == 0)
+            var writer = ByteWriter()
+            vector.encode(into: &writer)
+            var reader = ByteReader(writer.finish())
+            #expect(try VersionVector(decoding: &reader) == vector, "seed \(seed)")
+            #expect(reader.readableBytes == 0)
         }
     }
 
     @Test func goldenBytesOfAVector() {
-        var buffer = ByteBuffer()
-        vector((a, 1), (b, 300)).encode(into: &buffer)
-        #expect(Array(buffer.readableBytesView) == [2, 0, 0, 0, 0, 0, 0, 0, 0xA, 1, 0, 0, 0, 0, 0, 0, 0, 0xB, 0xAC, 2])
+        var writer = ByteWriter()
+        vector((a, 1), (b, 300)).encode(into: &writer)
+        #expect(
+            Array(writer.finish().readableBytesView) == [
+                2, 0, 0, 0, 0, 0, 0, 0, 0xA, 1, 0, 0, 0, 0, 0, 0, 0, 0xB, 0xAC, 2,
+            ])
     }
 
     struct Refusal: Sendable, CustomTestStringConvertible {
@@ -87,8 +91,8 @@ import Testing
         ),
     ])
     func decodingRefuses(_ example: Refusal) {
-        var buffer = ByteBuffer(bytes: example.bytes)
-        #expect(throws: example.error) { try VersionVector(decoding: &buffer) }
+        var reader = ByteReader(ByteBuffer(bytes: example.bytes))
+        #expect(throws: example.error) { try VersionVector(decoding: &reader) }
     }
 
     static func randomVector(_ random: inout SeededRandom) -> VersionVector {

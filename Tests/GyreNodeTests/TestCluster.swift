@@ -30,8 +30,7 @@ struct TestDisk {
 
     private func siblings(_ place: RecordPlace) -> Siblings? {
         guard case .held(let record) = self.engine.held(place) else { return nil }
-        var body = record.body
-        return try? Siblings(decoding: &body)
+        return try? Siblings(encoded: record.body)
     }
 }
 
@@ -179,14 +178,14 @@ final class TestCluster {
 
 /// The values of a found record, sorted.
 func values(_ response: ClientResponse?) -> [String] {
-    guard case .found(var record) = response, let siblings = try? Siblings(decoding: &record) else { return [] }
+    guard case .found(let record) = response, let siblings = try? Siblings(encoded: record) else { return [] }
     return siblings.versions.map { String(buffer: $0.value) }.sorted()
 }
 
 /// The context of a found record.
 func context(_ response: ClientResponse?) -> VersionVector {
     switch response {
-    case .found(var record): (try? Siblings(decoding: &record))?.context ?? VersionVector()
+    case .found(let record): (try? Siblings(encoded: record))?.context ?? VersionVector()
     case .notFound(let context): context
     case .stored(let context, _, _): context
     default: VersionVector()

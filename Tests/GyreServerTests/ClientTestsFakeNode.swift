@@ -126,8 +126,7 @@ func record(_ values: [String], contentType: String = "") throws -> ClientRespon
         )
         siblings.put(version, seen: .blind)
     }
-    var bytes = ByteBuffer()
-    siblings.encode(into: &bytes)
+    let bytes = siblings.encoded
     return .found(record: bytes)
 }
 

@@ -16,9 +16,7 @@ private func heads(_ dots: [Dot]) -> ByteBuffer {
         )
         siblings.put(version, seen: .blind)
     }
-    var bytes = ByteBuffer()
-    siblings.encode(into: &bytes)
-    return bytes
+    return siblings.encoded
 }
 
 private func inspection(_ dots: [Dot], digest: UInt64, hintsFor: [NodeID] = []) -> Inspection {

@@ -27,11 +27,11 @@ struct RequestDeskTests {
             }
             let name = try ObjectName(bucket: ByteBuffer(string: "desk"), key: ByteBuffer(string: "key"))
             let found = try await desk.submit(.get(GetRequest(name: name)), timeout: .seconds(5)).get()
-            guard case .found(var record) = found else {
+            guard case .found(let record) = found else {
                 Issue.record("answered \(found)")
                 return
             }
-            #expect(try Siblings(decoding: &record).versions.map(\.value) == [value])
+            #expect(try Siblings(encoded: record).versions.map(\.value) == [value])
             guard case .status(let report) = try await desk.submit(.status, timeout: .seconds(5)).get() else {
                 Issue.record("no status")
                 return

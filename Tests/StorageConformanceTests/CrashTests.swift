@@ -86,8 +86,8 @@ struct CrashTests {
 
     private func holds(_ number: UInt64, _ engine: LevelDBEngine) throws -> Bool {
         let name = try Sample.name("key-\(number)", bucket: "torture")
-        guard case .record(var bytes, _) = try engine.read(name, .record) else { return false }
-        let siblings = try Siblings(decoding: &bytes)
+        guard case .record(let bytes, _) = try engine.read(name, .record) else { return false }
+        let siblings = try Siblings(encoded: bytes)
         return siblings.versions.count == 1 && siblings.versions[0].dot.counter == number
             && siblings.versions[0].value.readableBytesView.allSatisfy { $0 == UInt8(truncatingIfNeeded: number) }
     }

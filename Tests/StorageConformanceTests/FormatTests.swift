@@ -14,11 +14,11 @@ struct FormatTests {
     }
 
     private func valueBytes(_ body: ByteBuffer, _ name: ObjectName, versions: Int) -> ByteBuffer {
-        var value = ByteBuffer()
+        var writer = ByteWriter()
         let record = ObjectRecord(
             body: body, digest: RecordDigest(of: body, name: name), versionCount: versions, hasExpiry: false)
-        RecordFormat.write(record, into: &value)
-        return value
+        RecordFormat.write(record, into: &writer)
+        return writer.finish()
     }
 
     @Test func storageKeysHaveTheirGoldenBytes() throws {

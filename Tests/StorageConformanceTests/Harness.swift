@@ -90,9 +90,9 @@ final class Store {
     }
 
     func siblings(_ name: ObjectName) throws -> Siblings? {
-        guard case .record(var bytes, let digest) = try self.read(name) else { return nil }
+        guard case .record(let bytes, let digest) = try self.read(name) else { return nil }
         precondition(digest == RecordDigest(of: bytes, name: name), "digest of other bytes")
-        return try Siblings(decoding: &bytes)
+        return try Siblings(encoded: bytes)
     }
 
     func put(
@@ -169,9 +169,7 @@ enum Sample {
     }
 
     static func bytes(_ siblings: Siblings) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        siblings.encode(into: &buffer)
-        return buffer
+        return siblings.encoded
     }
 
     /// The record that a sequence of blind puts leaves.

@@ -87,11 +87,11 @@ struct RecordCacheTests {
         }
         let older = Sample.record(Sample.version(1, "older"))
         _ = try writer.commit([.heal(tag, name, record: older)], from: 0, into: &replies)
-        guard case .record(var body, _) = try engine.read(name, .record) else {
+        guard case .record(let body, _) = try engine.read(name, .record) else {
             Issue.record("the record is still corrupt")
             return
         }
-        #expect(try Siblings(decoding: &body).values == ["newer"], "what the writer knew is not forgotten")
+        #expect(try Siblings(encoded: body).values == ["newer"], "what the writer knew is not forgotten")
     }
 
     @Test func aRecordThatIsUnreadableOnDiskCanBeRemovedWhateverIsCached() throws {
@@ -277,7 +277,7 @@ struct RecordCacheTests {
                         (random.below(2) == 0 ? engine.cachedOutcome(names[index], .record) : nil)
                         ?? (try? engine.readThrough(names[index], .record, scratch: &scratch))
                     var seen: UInt64 = 0
-                    if case .record(var body, _)? = outcome, let siblings = try? Siblings(decoding: &body) {
+                    if case .record(let body, _)? = outcome, let siblings = try? Siblings(encoded: body) {
                         seen = siblings.versions.map(\.dot.counter).max() ?? 0
                     }
                     if seen < least { failures.withLock { $0.append("key \(index): \(seen) < \(least)") } }

@@ -22,9 +22,7 @@ enum Objects {
     static func record(_ version: Version) -> ByteBuffer {
         var siblings = Siblings()
         siblings.put(version, seen: .blind)
-        var bytes = ByteBuffer()
-        siblings.encode(into: &bytes)
-        return bytes
+        return siblings.encoded
     }
 
     static var seconds: Double {

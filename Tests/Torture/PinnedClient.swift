@@ -47,8 +47,8 @@ final class PinnedClient: Sendable {
         _ name: ObjectName, reads: QuorumSize = .standard
     ) async throws -> (context: VersionVector, values: [String], dots: [Dot]) {
         switch try await self.call(.get(GetRequest(name: name, reads: reads))) {
-        case .found(var record):
-            let siblings = try Siblings(decoding: &record)
+        case .found(let record):
+            let siblings = try Siblings(encoded: record)
             return (
                 siblings.context, siblings.versions.map { String(buffer: $0.value) }.sorted(),
                 siblings.versions.map(\.dot)

@@ -26,8 +26,7 @@ struct StoppedStore {
         else {
             return nil
         }
-        var body = record.body
-        return (try? Siblings(decoding: &body))?.versions.map { String(buffer: $0.value) }
+        return (try? Siblings(encoded: record.body))?.versions.map { String(buffer: $0.value) }
     }
 
     /// The record's bytes.

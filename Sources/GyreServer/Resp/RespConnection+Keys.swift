@@ -210,8 +210,8 @@ extension RespConnection {
         if self.mustWait(access) { return false }
         let plan = RespPlan.ask(.get(GetRequest(name: name))) { response in
             switch response {
-            case .found(var record):
-                guard let siblings = try? Siblings(decoding: &record) else {
+            case .found(let record):
+                guard let siblings = try? Siblings(encoded: record) else {
                     return .answer(.error(RespFailure.text(.corrupt)))
                 }
                 let versions = siblings.versions.map { version in

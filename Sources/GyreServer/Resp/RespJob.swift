@@ -14,8 +14,8 @@ enum RespPlan {
     {
         .ask(.get(GetRequest(name: name, headOnly: headOnly))) { response in
             switch response {
-            case .found(var record):
-                guard let siblings = try? Siblings(decoding: &record), let object = RespObject(siblings) else {
+            case .found(let record):
+                guard let siblings = try? Siblings(encoded: record), let object = RespObject(siblings) else {
                     return .answer(.error(RespFailure.text(.corrupt)))
                 }
                 return then(object)

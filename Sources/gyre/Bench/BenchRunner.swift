@@ -237,8 +237,8 @@ final class BenchRunner {
         let connection = self.clients[client % self.clients.count]
         connection.submit(.get(GetRequest(name: name)), timeout: self.settings.timeout) { result in
             switch result {
-            case .success(.found(var record)):
-                let context = (try? Siblings(decoding: &record))?.context ?? VersionVector()
+            case .success(.found(let record)):
+                let context = (try? Siblings(encoded: record))?.context ?? VersionVector()
                 self.submit(self.put(name, .given(context)), .readModifyWrite, client, intended)
             case .success(.notFound(let context)):
                 self.submit(self.put(name, .given(context)), .readModifyWrite, client, intended)
