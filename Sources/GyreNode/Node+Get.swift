@@ -19,7 +19,7 @@ extension Node {
     }
 
     /// Reads the own disk: the object, or as a stand-in the hint about it.
-    private func readOwn(_ index: Int, into effects: inout [NodeEffect]) {
+    private mutating func readOwn(_ index: Int, into effects: inout [NodeEffect]) {
         let tag = StorageTag(rawValue: self.gets.tag(index))
         let name = self.gets[index].name
         if let target = self.gets[index].replicas.target(at: self.gets[index].ownPlace) {
@@ -121,7 +121,7 @@ extension Node {
         }
     }
 
-    private func ask(_ index: Int, _ slots: SlotSet, whole: Bool, into effects: inout [NodeEffect]) {
+    private mutating func ask(_ index: Int, _ slots: SlotSet, whole: Bool, into effects: inout [NodeEffect]) {
         let tag = self.gets.tag(index)
         for slot in slots {
             if slot == self.gets[index].ownPlace {
@@ -164,7 +164,7 @@ extension Node {
     }
 
     /// What a client is shown of a record: live siblings that have not expired, or only the context.
-    private func found(_ record: ByteBuffer, _ operation: GetOperation, _ wall: WallTime) -> ClientResponse {
+    private mutating func found(_ record: ByteBuffer, _ operation: GetOperation, _ wall: WallTime) -> ClientResponse {
         guard record.readableBytes > 0 else { return .notFound(context: VersionVector()) }
         let bucket = operation.name.bucket
         let rule = self.buckets.table.properties(of: bucket)?.siblings ?? SiblingRule.standard(of: bucket)
@@ -198,7 +198,7 @@ extension Node {
                 let failure = Failure.unavailable(needed: UInt8(machine.needed), got: UInt8(got))
                 self.answer(operation.target, .failed(failure), into: &effects)
                 self.noteSlow(operation, isDone: false, at: now, into: &effects)
-            } else if self.isLate(self.gets[index], at: now.instant) {
+            } else if self.isLate(index, at: now.instant) {
                 self.gets[index].hedged = true
                 let step = self.gets[index].machine.onSlow()
                 if step != .wait { self.counters.hedges += 1 }
@@ -207,10 +207,10 @@ extension Node {
         }
     }
 
-    private func isLate(_ operation: GetOperation, at now: Instant) -> Bool {
-        let waited = now.since(operation.started)
-        for slot in operation.machine.waiting {
-            let bound = self.latencies.bound(operation.replicas.node(at: slot)) ?? self.options.hedgeDelayLeast
+    private mutating func isLate(_ index: Int, at now: Instant) -> Bool {
+        let waited = now.since(self.gets[index].started)
+        for slot in self.gets[index].machine.waiting {
+            let bound = self.latencies.bound(self.gets[index].replicas.node(at: slot)) ?? self.options.hedgeDelayLeast
             if waited > bound { return true }
         }
         return false

@@ -13,12 +13,13 @@ import NIOCore
 extension Node {
     /// Starts a write on the own disk. A stand-in's own copy is a hint.
     mutating func beginWrite(
-        _ request: ClientRequest, _ id: RequestID, _ admission: Admission, at now: Now,
-        into effects: inout [NodeEffect]
+        _ request: ClientRequest, _ admission: Admission, at now: Now, into effects: inout [NodeEffect]
     ) {
         let place = admission.ownPlace
         let hintTarget = admission.replicas.target(at: place)
-        guard let name = request.name, let update = self.update(for: request, standingInFor: hintTarget, at: now) else {
+        guard let id = request.writeID, let name = request.name,
+            let update = self.update(for: request, standingInFor: hintTarget, at: now)
+        else {
             self.counters.overloaded += 1
             return self.answer(admission.target, .failed(.overloaded), into: &effects)
         }
@@ -122,7 +123,7 @@ extension Node {
     }
 
     /// Sends the record to whoever is asked for `place`.
-    private func sendRecord(_ index: Int, _ place: Int, into effects: inout [NodeEffect]) {
+    private mutating func sendRecord(_ index: Int, _ place: Int, into effects: inout [NodeEffect]) {
         guard let stored = self.puts[index].stored else { return }
         let tag = self.puts.tag(index)
         let name = self.puts[index].name
@@ -234,7 +235,10 @@ extension Node {
         self.answer(self.puts[index].target, response, into: &effects)
         for target in self.puts[index].followers { self.answer(target, response, into: &effects) }
         let isDone = if case .stored = response { true } else { false }
-        self.noteSlow(self.puts[index], isDone: isDone, at: now, into: &effects)
+        // Asked first, since the operation is copied to be told of.
+        if self.isSlow(since: self.puts[index].started, at: now) {
+            self.noteSlow(self.puts[index], isDone: isDone, at: now, into: &effects)
+        }
         self.answeredPuts += 1
         self.answeredBytes += self.puts[index].stored?.record.readableBytes ?? 0
     }

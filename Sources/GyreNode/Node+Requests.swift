@@ -36,13 +36,14 @@ extension Node {
             return self.startList(request, target, timeout: timeout, at: now, into: &effects)
         case .put, .get, .delete: if self.answerAgain(request, target, into: &effects) { return }
         }
-        if let failure = self.refusal(of: request) {
+        let needs = self.needed(by: request)
+        if let failure = self.refusal(of: request, isPossible: needs != nil) {
             if failure == .overloaded { self.counters.overloaded += 1 }
             return self.answer(target, .failed(failure), into: &effects)
         }
         let deadline = now.instant.advanced(
             by: min(max(timeout, .milliseconds(1)), self.options.timeoutMost))
-        guard let name = request.name, let needs = self.needed(by: request) else { return }
+        guard let name = request.name, let needs else { return }
         let isSloppy =
             self.options.isSloppy && self.buckets.table.properties(of: name.bucket)?.allowsFallbacks ?? true
         let replicas = self.replicaSet(of: name.token, isSloppy: isSloppy, isRead: request.isGet)
@@ -71,8 +72,7 @@ extension Node {
                     machine: GetMachine(
                         reachable: reachable, needed: needs.all, primaries: replicas.primaries,
                         primariesNeeded: needs.primaries)), at: now, into: &effects)
-        case .put(let put): self.beginWrite(request, put.id, admission, at: now, into: &effects)
-        case .delete(let delete): self.beginWrite(request, delete.id, admission, at: now, into: &effects)
+        case .put, .delete: self.beginWrite(request, admission, at: now, into: &effects)
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
             .bucketSet, .ring, .list:
             break
@@ -80,7 +80,7 @@ extension Node {
     }
 
     /// This node's place: as an owner, or as a stand-in when no owner can be reached that could coordinate.
-    private func ownPlace(in replicas: ReplicaSet, for token: Token) -> Int? {
+    private mutating func ownPlace(in replicas: ReplicaSet, for token: Token) -> Int? {
         // Who is an owner in the next ring only does not have all that was written yet.
         guard let place = replicas.place(of: self.me), replicas.readPlaces.contains(place) else { return nil }
         let isOwner = replicas.target(at: place) == nil
@@ -183,10 +183,10 @@ extension Node {
     }
 
     /// Why `request` cannot be admitted at all, if so.
-    private func refusal(of request: ClientRequest) -> Failure? {
+    private mutating func refusal(of request: ClientRequest, isPossible: Bool) -> Failure? {
         if self.isNoMember { return .notMember }
         if self.inFlight >= self.options.inFlightMax { return .overloaded }
-        if self.needed(by: request) == nil {
+        if !isPossible {
             return .badRequest("r, w, pr and pw must be 1 to n=\(self.options.quorum.replicas)")
         }
         switch request {
@@ -202,7 +202,7 @@ extension Node {
         }
     }
 
-    private func refusal(of seen: Seen) -> Failure? {
+    private mutating func refusal(of seen: Seen) -> Failure? {
         guard case .given(let context) = seen else { return nil }
         if context.entries.count > self.options.contextActorsMax {
             return .tooLarge(limit: UInt64(self.options.contextActorsMax))
@@ -216,35 +216,26 @@ extension Node {
 
     /// How many replicas the operation asks for, and how many of them must be owners; nil when a number is not one of 1 to N.
     /// What the request leaves open is its bucket's choice, then the node's.
-    func needed(by request: ClientRequest) -> (all: Int, primaries: Int)? {
+    mutating func needed(by request: ClientRequest) -> (all: Int, primaries: Int)? {
         let quorum = self.options.quorum
         if case .list(let list) = request {
             let bucket = list.bucket.flatMap { self.buckets.table.properties(of: $0) }
             let reads = QuorumSize.standard.filled(by: bucket?.reads, replicas: quorum.replicas)
             return self.sizes(reads, .standard, standard: quorum.reads)
         }
-        guard let name = request.name else { return (1, 0) }
-        let bucket = self.buckets.table.properties(of: name.bucket)
-        switch request {
-        case .get(let get):
-            let reads = get.reads.filled(by: bucket?.reads, replicas: quorum.replicas)
-            let primaries = get.primaryReads.filled(by: bucket?.primaryReads, replicas: quorum.replicas)
-            return self.sizes(reads, primaries, standard: quorum.reads)
-        case .put(let put):
-            let writes = put.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
-            let primaries = put.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
-            return self.sizes(writes, primaries, standard: quorum.writes)
-        case .delete(let delete):
-            let writes = delete.writes.filled(by: bucket?.writes, replicas: quorum.replicas)
-            let primaries = delete.primaryWrites.filled(by: bucket?.primaryWrites, replicas: quorum.replicas)
-            return self.sizes(writes, primaries, standard: quorum.writes)
-        case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet,
-            .ring, .list:
-            return (1, 0)
-        }
+        guard let sizes = request.sizes else { return (1, 0) }
+        // The name is looked at only where some bucket has properties.
+        let bucket =
+            self.buckets.table.records.isEmpty
+            ? nil : request.name.flatMap { self.buckets.table.properties(of: $0.bucket) }
+        let isGet = request.isGet
+        let all = sizes.all.filled(by: isGet ? bucket?.reads : bucket?.writes, replicas: quorum.replicas)
+        let primaries = sizes.primaries.filled(
+            by: isGet ? bucket?.primaryReads : bucket?.primaryWrites, replicas: quorum.replicas)
+        return self.sizes(all, primaries, standard: isGet ? quorum.reads : quorum.writes)
     }
 
-    private func sizes(
+    private mutating func sizes(
         _ wanted: QuorumSize, _ primaries: QuorumSize, standard: Int
     ) -> (all: Int, primaries: Int)? {
         guard let all = self.size(wanted, standard: standard) else { return nil }
@@ -256,7 +247,7 @@ extension Node {
         }
     }
 
-    private func size(_ wanted: QuorumSize, standard: Int) -> Int? {
+    private mutating func size(_ wanted: QuorumSize, standard: Int) -> Int? {
         switch wanted {
         case .standard: standard
         case .one: 1
@@ -271,6 +262,16 @@ extension Node {
 extension ClientRequest {
     /// Whether it only reads an object.
     fileprivate var isGet: Bool { if case .get = self { true } else { false } }
+
+    /// R and PR of a get, W and PW of a put or a delete.
+    fileprivate var sizes: (all: QuorumSize, primaries: QuorumSize)? {
+        switch self {
+        case .get(let get): (get.reads, get.primaryReads)
+        case .put(let put): (put.writes, put.primaryWrites)
+        case .delete(let delete): (delete.writes, delete.primaryWrites)
+        default: nil
+        }
+    }
 
     /// What a put or a delete is known again by.
     var writeID: RequestID? {

@@ -108,7 +108,7 @@ extension Node {
             let index = self.ringKeeper.handoverCursor
             self.ringKeeper.handoverCursor = (index + 1) % partitions
             let owners = self.ring.owners(of: PartitionID(index: index))
-            if owners.contains(self.me) {
+            if owners.slot(of: self.me) != nil {
                 self.ringKeeper.cleanCount += 1
                 continue
             }

@@ -15,6 +15,9 @@ import NIOCore
 ///
 /// Invariants: an operation in flight is in exactly one table and ends by its deadline; a dot is issued once, and only
 /// below the leased ceiling; a coordinated update leaves for other replicas only once the own disk has it.
+///
+/// What requests go through is `mutating` even where it only looks: then it is lent the node where it lies, while for a
+/// call of any other method from a mutating one the compiler copies the node's three kilobytes.
 package struct Node: ~Copyable {
     /// The settings, fixed for the life of the process.
     package let options: NodeOptions
@@ -140,8 +143,10 @@ package struct Node: ~Copyable {
 
     /// Operations in flight.
     package var inFlight: Int {
-        self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.replicas.count
-            + self.heals.count + self.lists.count
+        @inline(__always) get {
+            self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.replicas.count
+                + self.heals.count + self.lists.count
+        }
     }
 
     /// Whether a put, get or forward has that tag.
@@ -307,14 +312,14 @@ package struct Node: ~Copyable {
 
     /// Whether `node` is alive and connected, so that a request sent to it is likely to be answered.
     func isReachable(_ node: NodeID) -> Bool {
-        for candidate in self.reachable where candidate == node { return true }
+        for candidate in self.reachable where candidate.rawValue == node.rawValue { return true }
         return false
     }
 
     /// The owners of the partition of `token`, with stand-ins for those that cannot be reached if there may be any.
     ///
     /// While the ring changes, what is not a read asks the owners of both rings.
-    func replicaSet(of token: Token, isSloppy: Bool, isRead: Bool) -> ReplicaSet {
+    mutating func replicaSet(of token: Token, isSloppy: Bool, isRead: Bool) -> ReplicaSet {
         let owners = self.ring.owners(of: self.ring.partition(of: token))
         if !isRead, let other = self.otherRing {
             return self.replicaSet(owners, other.owners(of: other.partition(of: token)), token, isSloppy: isSloppy)
@@ -337,10 +342,12 @@ package struct Node: ~Copyable {
     }
 
     /// The places of a replica set that can be reached.
-    func reachablePlaces(_ replicas: ReplicaSet) -> SlotSet { replicas.reachablePlaces { self.isReachable($0) } }
+    mutating func reachablePlaces(_ replicas: ReplicaSet) -> SlotSet {
+        replicas.reachablePlaces { self.isReachable($0) }
+    }
 
     /// The places of a preference list that can be reached.
-    func reachableSlots(_ owners: ArraySlice<NodeID>) -> SlotSet {
+    mutating func reachableSlots(_ owners: ArraySlice<NodeID>) -> SlotSet {
         self.reachablePlaces(ReplicaSet(owners: owners))
     }
 

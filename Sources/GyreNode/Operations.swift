@@ -152,7 +152,11 @@ struct HealOperation {
 
 extension ArraySlice<NodeID> {
     /// The place of `node` in a preference list, 0 to N − 1.
-    func slot(of node: NodeID) -> Int? { self.firstIndex(of: node).map { $0 - self.startIndex } }
+    func slot(of node: NodeID) -> Int? {
+        // Numbers are compared in place; comparing nodes is a call into another module.
+        for index in self.indices where self[index].rawValue == node.rawValue { return index - self.startIndex }
+        return nil
+    }
 
     /// The node at a place of a preference list.
     func node(at slot: Int) -> NodeID { self[self.startIndex + slot] }

@@ -10,8 +10,8 @@ import GyreRing
 struct ReplicaSet {
     /// The owners, in order of preference.
     let owners: ArraySlice<NodeID>
-    /// By place: the node that stands in; zero for none.
-    private var standIns: InlineArray<14, UInt64> = InlineArray(repeating: 0)
+    /// By place: the node that stands in. Empty while no place has one, as a rule, so that a set is small to move.
+    private var standIns: [NodeID] = []
     /// Places that have a stand-in.
     private(set) var replaced = SlotSet()
     /// While the ring changes: the places of the owners that reads go to, and those of the other owners.
@@ -57,14 +57,15 @@ struct ReplicaSet {
 
     /// Lets `node` stand in for the owner at `place`.
     mutating func replace(_ place: Int, by node: NodeID) {
-        self.standIns[place] = node.rawValue
+        if self.standIns.isEmpty { self.standIns = Array(self.owners) }
+        self.standIns[place] = node
         self.replaced.insert(place)
     }
 
     /// The place of an owner or of a stand-in. An owner that answers late still speaks for its place.
     func place(of node: NodeID) -> Int? {
         if let place = self.owners.slot(of: node) { return place }
-        for place in self.replaced where self.standIns[place] == node.rawValue { return place }
+        for place in self.replaced where self.standIns[place] == node { return place }
         return nil
     }
 
@@ -77,7 +78,7 @@ struct ReplicaSet {
 
     /// Who is asked for a place.
     func node(at place: Int) -> NodeID {
-        self.replaced.contains(place) ? NodeID(rawValue: self.standIns[place]) : self.owners.node(at: place)
+        self.replaced.contains(place) ? self.standIns[place] : self.owners.node(at: place)
     }
 
     /// The owner of a place that has a stand-in, which is whom its hint is for.

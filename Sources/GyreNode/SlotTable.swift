@@ -100,9 +100,12 @@ struct SlotTable<Operation>: ~Copyable {
     }
 
     /// Places in use, lowest first, appended to `found`; walks all slots ever used at once.
-    func indices(into found: inout [Int], where matches: (borrowing Operation) -> Bool) {
+    ///
+    /// `matches` only looks; it is lent the place itself because a borrowed operation would be copied for it, with all its
+    /// references.
+    func indices(into found: inout [Int], where matches: (inout Operation) -> Bool) {
         if self.count == 0 { return }
-        for index in self.states.indices where self.isInUse(index) && matches(self.operations[index]) {
+        for index in self.states.indices where self.isInUse(index) && matches(&self.operations[index]) {
             found.append(index)
         }
     }

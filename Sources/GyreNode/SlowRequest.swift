@@ -35,6 +35,12 @@ package struct SlowRequest: Hashable, Sendable {
 }
 
 extension Node {
+    /// Whether what began at `started` has taken long.
+    func isSlow(since started: Instant, at now: Now) -> Bool {
+        guard let threshold = self.options.slowThreshold else { return false }
+        return now.instant.since(started) >= threshold
+    }
+
     /// Tells of a write that took long.
     func noteSlow(
         _ put: PutOperation, isDone: Bool, at now: Now, into effects: inout [NodeEffect]
@@ -52,7 +58,7 @@ extension Node {
     }
 
     /// Tells of a read that took long.
-    func noteSlow(_ get: GetOperation, isDone: Bool, at now: Now, into effects: inout [NodeEffect]) {
+    mutating func noteSlow(_ get: GetOperation, isDone: Bool, at now: Now, into effects: inout [NodeEffect]) {
         guard let threshold = self.options.slowThreshold else { return }
         let total = now.instant.since(get.started)
         guard total >= threshold else { return }
@@ -64,7 +70,7 @@ extension Node {
     }
 
     /// Tells of a request that was handed to an owner and took long.
-    func noteSlow(
+    mutating func noteSlow(
         _ forward: ForwardOperation, isDone: Bool, at now: Now, into effects: inout [NodeEffect]
     ) {
         guard let threshold = self.options.slowThreshold, let name = forward.request.name else { return }

@@ -75,3 +75,37 @@ struct ConnectionTable {
         return overdue
     }
 }
+
+extension NodeShell {
+    /// Lets `change` change the table of doors.
+    ///
+    /// The table is taken out meanwhile: changed in place over a call, the property would be checked at every look into it.
+    func changeDoors<Outcome>(_ change: (inout ConnectionTable) -> Outcome) -> Outcome {
+        var table = ConnectionTable()
+        swap(&table, &self.connections)
+        defer { swap(&table, &self.connections) }
+        return change(&table)
+    }
+
+    /// The handler of a connection that was just accepted.
+    func makeConnection() -> InboundConnection {
+        self.readClock()
+        let deadline = self.now.instant.advanced(by: self.limits.handshakeTimeout)
+        let connection = self.changeDoors { $0.insert(Door.native) { InboundConnection(id: $0, shell: self) } }
+        self.changeDoors { $0.expectHandshake(of: connection.id, by: deadline) }
+        return connection
+    }
+
+    /// The handler of a Redis client's connection that was just accepted.
+    func makeRespConnection() -> RespConnection {
+        self.readClock()
+        self.respConnections += 1
+        let number = self.respConnections
+        return self.changeDoors { $0.insert(Door.resp) { RespConnection(id: $0, number: number, shell: self) } }
+    }
+
+    /// A desk for code of this process.
+    func makeDesk(_ limits: DeskLimits) -> DeskDoor {
+        self.changeDoors { $0.insert(Door.desk) { DeskDoor(id: $0, shell: self, limits: limits) } }
+    }
+}

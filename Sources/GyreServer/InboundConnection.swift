@@ -38,10 +38,11 @@ final class InboundConnection: ChannelInboundHandler {
     private var phase = Phase.handshake
     private var output = ByteBuffer()
     private var isDirty = false
+    /// What the channel says, kept here since every frame asks for it.
+    private var isWritable = false
     private var isClosing = false
     private var readsPaused = false
-    private var inFlight: [InFlight?] = []
-    private var freeSlots: [Int] = []
+    private var inFlight = RequestSlots<InFlight>()
     private var inFlightCount = 0
     private var requestBytes = 0
     /// How long an answer is likely to be: the recent ones decide how many more may be asked for.
@@ -54,7 +55,10 @@ final class InboundConnection: ChannelInboundHandler {
 
     // MARK: - The channel
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        self.isWritable = context.channel.isWritable
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
@@ -71,7 +75,7 @@ final class InboundConnection: ChannelInboundHandler {
         self.phase = .closed
         self.shell.requestBytes -= self.requestBytes
         self.requestBytes = 0
-        self.shell.connections.remove(self.id)
+        self.shell.changeDoors { $0.remove(self.id) }
         self.shell.peerClaims[self.id] = nil
         context.fireChannelInactive()
     }
@@ -81,12 +85,12 @@ final class InboundConnection: ChannelInboundHandler {
         self.shell.readClock()
         let bytes = self.unwrapInboundIn(data)
         self.shell.counters.receivedBytes &+= UInt64(bytes.readableBytes)
-        self.decoder.append(bytes)
-        self.readFrames()
+        self.readFrames(after: bytes)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { self.resumeReading() }
+        self.isWritable = context.channel.isWritable
+        if self.isWritable { self.resumeReading() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -97,12 +101,21 @@ final class InboundConnection: ChannelInboundHandler {
 
     // MARK: - Frames
 
-    private func readFrames() {
+    /// Takes in the frames that are there, with `bytes` that just arrived.
+    ///
+    /// The decoder is taken out meanwhile: changed in place over a call, the property would be checked at every access. When the
+    /// connection is being closed, what is left in it is of no interest.
+    private func readFrames(after bytes: ByteBuffer? = nil) {
+        var decoder = FrameDecoder()
+        swap(&decoder, &self.decoder)
+        defer { if !self.isClosing { swap(&decoder, &self.decoder) } }
+        if let bytes { decoder.append(bytes) }
         do {
             while !self.isClosing {
                 guard self.hasRoom else { return self.pauseReading() }
-                guard let frame = try self.decoder.next() else { return }
+                guard let frame = try decoder.next() else { return }
                 self.onFrame(frame)
+                if decoder.isInHandshake { self.noteHandshake(&decoder) }
             }
         } catch {
             self.shell.counters.framesRejected += 1
@@ -111,39 +124,45 @@ final class InboundConnection: ChannelInboundHandler {
         }
     }
 
-    private func onFrame(_ frame: Frame) {
-        switch (self.phase, frame) {
-        case (.handshake, .hello(let hello)): self.onHello(hello)
-        case (.client, .request(let tag, let timeout, let request)):
-            self.onRequest(tag, timeout: .milliseconds(Int64(timeout)), request)
-        case (.peer(let node), .peer(let message)):
-            self.shell.counters.peerReceived[PeerKind(message).rawValue] &+= 1
-            self.shell.receive(message, from: node)
-        case (.closed, _): break
-        case (.handshake, _), (.client, _), (.peer, _):
-            self.shell.counters.framesRejected += 1
-            self.shell.notice("frame out of place", ["remote": "\(self.remote)"])
-            self.refuse("a frame that has no place in this conversation")
+    /// Lets other frames in once the first one was accepted.
+    private func noteHandshake(_ decoder: inout FrameDecoder) {
+        switch self.phase {
+        case .handshake, .closed: break
+        case .client, .peer: decoder.completeHandshake()
         }
     }
 
-    private func onRequest(_ tag: UInt64, timeout: TimeSpan, _ request: ClientRequest) {
-        var bytes = 0
-        if case .put(let put) = request { bytes = put.value.readableBytes }
-        let entry = InFlight(
-            tag: tag, bytes: bytes, started: self.shell.now.instant, operation: OperationLabel(request))
-        let slot: Int
-        if let free = self.freeSlots.popLast() {
-            slot = free
-            self.inFlight[slot] = entry
-        } else {
-            slot = self.inFlight.count
-            self.inFlight.append(entry)
+    private func onFrame(_ frame: Frame) {
+        switch frame {
+        case .peer(let message):
+            guard case .peer(let node) = self.phase else { return self.refuseFrame() }
+            self.shell.counters.peerReceived[PeerKind.of(message).rawValue] &+= 1
+            self.shell.receive(message, from: node)
+        case .request(let tag, let timeout, let request):
+            guard case .client = self.phase else { return self.refuseFrame() }
+            self.onRequest(tag, timeout: .milliseconds(Int64(timeout)), request)
+        case .hello(let hello):
+            guard case .handshake = self.phase else { return self.refuseFrame() }
+            self.onHello(hello)
+        case .helloReply, .response: self.refuseFrame()
         }
+    }
+
+    private func refuseFrame() {
+        if case .closed = self.phase { return }
+        self.shell.counters.framesRejected += 1
+        self.shell.notice("frame out of place", ["remote": "\(self.remote)"])
+        self.refuse("a frame that has no place in this conversation")
+    }
+
+    private func onRequest(_ tag: UInt64, timeout: TimeSpan, _ request: ClientRequest) {
+        let bytes = request.valueBytes
+        let entry = InFlight(
+            tag: tag, bytes: bytes, started: self.shell.now.instant, operation: OperationLabel.of(request))
         self.inFlightCount += 1
         self.requestBytes += bytes
         self.shell.requestBytes += bytes
-        let address = ReplyAddress(connection: self.id, request: UInt64(slot))
+        let address = ReplyAddress(connection: self.id, request: self.inFlight.insert(entry))
         guard self.shell.requestBytes <= self.shell.limits.requestBytesMax else {
             return self.reply(.failed(.overloaded), to: address.request)
         }
@@ -152,12 +171,7 @@ final class InboundConnection: ChannelInboundHandler {
 
     /// Appends the answer to the output of this turn.
     func reply(_ response: ClientResponse, to request: UInt64) {
-        guard let slot = Int(exactly: request), slot < self.inFlight.count, let entry = self.inFlight[slot] else {
-            assertionFailure("answer to request \(request), which is not in flight")
-            return
-        }
-        self.inFlight[slot] = nil
-        self.freeSlots.append(slot)
+        guard let entry = self.inFlight.take(request) else { return }
         self.inFlightCount -= 1
         self.requestBytes -= entry.bytes
         self.shell.requestBytes -= entry.bytes
@@ -171,23 +185,29 @@ final class InboundConnection: ChannelInboundHandler {
         if case .status(let report) = response {
             self.append(.response(tag: entry.tag, .status(self.shell.completed(report))))
         } else {
-            do {
-                try FrameEncoder.encode(response, tag: entry.tag, into: &self.output)
-                self.markDirty()
-            } catch {
-                self.shell.counters.framesUnsendable += 1
-                self.append(.response(tag: entry.tag, .failed(.tooLarge(limit: UInt64(WireLimits.frameBytesMax)))))
+            let isSendable = self.append { output throws(WireError) in
+                try FrameEncoder.encode(response, tag: entry.tag, into: &output)
             }
+            guard !isSendable else { return }
+            self.append(.response(tag: entry.tag, .failed(.tooLarge(limit: UInt64(WireLimits.frameBytesMax)))))
         }
     }
 
     private func append(_ frame: Frame) {
-        do {
-            try FrameEncoder.encode(frame, into: &self.output)
-            self.markDirty()
-        } catch {
+        _ = self.append { output throws(WireError) in try FrameEncoder.encode(frame, into: &output) }
+    }
+
+    /// Lets `encode` append to the output of this turn; false when it failed. The output is taken out meanwhile, as is the decoder.
+    private func append(_ encode: (inout ByteBuffer) throws(WireError) -> Void) -> Bool {
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        defer { swap(&output, &self.output) }
+        do { try encode(&output) } catch {
             self.shell.counters.framesUnsendable += 1
+            return false
         }
+        self.markDirty()
+        return true
     }
 
     private func markDirty() {
@@ -200,20 +220,22 @@ final class InboundConnection: ChannelInboundHandler {
     func flush() {
         self.isDirty = false
         guard let context = self.context else { return }
-        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        self.shell.counters.sentBytes &+= UInt64(output.readableBytes)
         if self.isClosing {
-            let last = self.output
-            self.output = ByteBuffer()
             // Closing at once would throw away what the socket did not take yet.
-            context.writeAndFlush(self.wrapOutboundOut(last)).assumeIsolated().whenComplete { _ in
+            context.writeAndFlush(self.wrapOutboundOut(output)).assumeIsolated().whenComplete { _ in
                 context.close(promise: nil)
             }
             return
         }
-        if self.output.readableBytes > 0 {
-            context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
-            self.output.clear()
+        if output.readableBytes > 0 {
+            context.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
+            output.clear()
         }
+        // The room is used again, unless something was answered while the channel wrote.
+        if self.output.readableBytes == 0 { swap(&output, &self.output) }
         self.checkOutputCap(context)
         self.resumeReading()
     }
@@ -223,7 +245,7 @@ final class InboundConnection: ChannelInboundHandler {
     /// Whether one more request may be read: in number, in bytes, and in what its answer is likely to add.
     private var hasRoom: Bool {
         let limits = self.shell.limits
-        guard self.inFlightCount < limits.requestsInFlightMax, self.context?.channel.isWritable ?? false else {
+        guard self.inFlightCount < limits.requestsInFlightMax, self.isWritable, self.context != nil else {
             return false
         }
         if self.inFlightCount == 0 { return self.output.readableBytes < limits.clientOutputPauseBytes }
@@ -284,7 +306,6 @@ final class InboundConnection: ChannelInboundHandler {
             self.phase = .peer(node)
             self.shell.dialBack(node, address)
         }
-        self.decoder.completeHandshake()
         let version = min(hello.protocolVersion, WireLimits.protocolVersion)
         self.append(
             .helloReply(.welcome(protocolVersion: version, cluster: identity.cluster, node: identity.node)))

@@ -1,4 +1,5 @@
 import GyreBase
+import GyreMembership
 import GyreStorage
 import Logging
 import NIOCore
@@ -27,5 +28,14 @@ extension NodeShell {
             self.log.critical("node ends", metadata: ["reason": "\(error)"])
             self.finish(.failure(error))
         }
+    }
+
+    /// A node can meet itself under another name of its address, which is no reason to alarm anybody.
+    func onDuplicateIdentity(_ address: PeerAddress) {
+        if self.linksByAddress[address]?.isLoop == true || address == self.identity.address {
+            self.log.info("a seed is this node itself", metadata: ["address": "\(address)"])
+            return
+        }
+        self.notice("another process may use this node's identity", ["address": "\(address)"], level: .error)
     }
 }

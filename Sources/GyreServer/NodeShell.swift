@@ -33,7 +33,7 @@ final class NodeShell {
     /// The logger of the node, with its name.
     let log: Logger
     /// What happened so far.
-    var counters = ShellCounters()
+    let counters = ShellCounters()
     /// Keeps a flood of bad connections from becoming a flood of lines.
     var notices: NoticeGate
 
@@ -43,6 +43,7 @@ final class NodeShell {
     private var effects: [NodeEffect] = []
     private var isStepping = false
     private var inputsWaiting = CircularBuffer<NodeInput>()
+    private var hasInputsWaiting = false
 
     private let submit: ([StorageRequest]) -> Bool
     private let lookUp: (ObjectName, ReadDepth) -> StorageOutcome?
@@ -57,7 +58,7 @@ final class NodeShell {
     /// Outbound links by address, from the dial on.
     var linksByAddress: [PeerAddress: PeerLink] = [:]
     /// Outbound links by node, from the welcome on.
-    var links: [NodeID: PeerLink] = [:]
+    var links = LinkTable()
     private var dirtyDoors: [Door] = []
     private var dirtyLinks: [PeerLink] = []
     private var flushIsScheduled = false
@@ -66,7 +67,7 @@ final class NodeShell {
     private var sampleTask: RepeatedTask?
     /// Names the writes of Redis clients together with a count; drawn anew in every life.
     let clientNumber: UInt64
-    private var respConnections: UInt64 = 0
+    var respConnections: UInt64 = 0
     private var stop: StopState?
     private var metrics = ServerMetrics()
     private let startedAt: WallTime
@@ -128,7 +129,9 @@ final class NodeShell {
         self.notices = NoticeGate(perSecondMax: limits.noticesPerSecondMax)
         self.ended = ended
         self.serving = loop.makePromise()
-        self.effects.reserveCapacity(64)
+        var effects: [NodeEffect] = []
+        effects.reserveCapacity(64)
+        self.effects = effects
     }
 
     /// The time of the event being handled.
@@ -144,9 +147,11 @@ final class NodeShell {
     /// that is let in before would have its put refused.
     func start() -> EventLoopFuture<Void> {
         self.loop.preconditionInEventLoop()
-        self.clock.synchronize()
-        self.node.start(at: self.now, into: &self.effects)
-        self.carryOutAll()
+        self.clock = self.clock.synchronized()
+        self.isStepping = true
+        var effects: [NodeEffect] = []
+        self.node.start(at: self.now, into: &effects)
+        self.endTurn(&effects)
         let bound = NIOLoopBound(self, eventLoop: self.loop)
         let interval = TimeAmount.nanoseconds(self.node.options.tickInterval.nanoseconds)
         self.tickTask = self.loop.scheduleRepeatedTask(initialDelay: .zero, delay: interval) { _ in bound.value.onTick()
@@ -160,16 +165,29 @@ final class NodeShell {
     // MARK: - Inputs
 
     /// Reads the clock; wanted once per event, before the inputs that it brings.
-    func readClock() { self.clock.read() }
+    func readClock() { self.clock = self.clock.reading() }
 
     /// Lets the node take one input in and carries its effects out. Safe to call from within an effect: the input waits.
     func deliver(_ input: NodeInput) {
         guard !self.isStepping else {
             self.inputsWaiting.append(input)
+            self.hasInputsWaiting = true
             return
         }
-        self.node.step(input, at: self.clock.now, random: &self.random, into: &self.effects)
-        self.carryOutAll()
+        self.isStepping = true
+        // The buffer is in nobody else's hands meanwhile, since no input is taken in before the end.
+        var effects: [NodeEffect] = []
+        swap(&effects, &self.effects)
+        self.step(input, into: &effects)
+        self.endTurn(&effects)
+        swap(&effects, &self.effects)
+    }
+
+    private func step(_ input: NodeInput, into effects: inout [NodeEffect]) {
+        // In place, every access to the generator would be checked.
+        var random = self.random
+        self.node.step(input, at: self.clock.now, random: &random, into: &effects)
+        self.random = random
     }
 
     /// The disk has answered; one call a batch.
@@ -195,14 +213,13 @@ final class NodeShell {
     }
 
     private func onTick() {
-        self.clock.synchronize()
+        self.clock = self.clock.synchronized()
         if let due = self.tickIsDue { self.longestDelay = max(self.longestDelay, self.now.instant.since(due)) }
         defer { self.tickIsDue = self.now.instant.advanced(by: self.node.options.tickInterval) }
         self.deliver(.tick)
         if !self.flushIsScheduled { self.submitBatch() }
-        for connection in self.connections.takeHandshakesOverdue(at: self.now.instant) {
-            connection.handshakeTimedOut()
-        }
+        let overdue = self.changeDoors { [now = self.now.instant] in $0.takeHandshakesOverdue(at: now) }
+        for connection in overdue { connection.handshakeTimedOut() }
         self.continueStop()
     }
 
@@ -218,31 +235,33 @@ final class NodeShell {
         self.spans?.expire(at: self.now.instant)
         self.longestDelay = .zero
         self.board.add(StatsSample(self.counters, sample, at: self.now.wall))
-        self.metrics.sample(&self.counters, sample)
+        self.metrics.sample(self.counters, sample)
         let suppressed = self.notices.beginSecond()
         if suppressed > 0 { self.log.notice("further notices left out", metadata: ["count": "\(suppressed)"]) }
     }
 
     // MARK: - Effects
 
-    private func carryOutAll() {
-        self.isStepping = true
-        // The buffer is in nobody else's hands meanwhile, since no input is taken in before the end.
-        var effects: [NodeEffect] = []
-        swap(&effects, &self.effects)
-        while true {
-            for effect in effects { self.carryOut(effect) }
-            effects.removeAll(keepingCapacity: true)
-            if self.inputsWaiting.isEmpty { break }
+    /// Carries out what a step led to, and takes in what was delivered meanwhile.
+    private func endTurn(_ effects: inout [NodeEffect]) {
+        self.carryOut(&effects)
+        while self.hasInputsWaiting {
             let input = self.inputsWaiting.removeFirst()
-            self.node.step(input, at: self.clock.now, random: &self.random, into: &effects)
+            self.hasInputsWaiting = !self.inputsWaiting.isEmpty
+            self.step(input, into: &effects)
+            self.carryOut(&effects)
         }
-        swap(&effects, &self.effects)
         self.isStepping = false
     }
 
-    private func carryOut(_ effect: NodeEffect) {
-        switch effect {
+    /// Empties `effects`. Each is moved out at the end of the array, which is cheaper than copying it.
+    private func carryOut(_ effects: inout [NodeEffect]) {
+        if effects.count > 1 { effects.withUnsafeMutableBufferPointer { $0.reverse() } }
+        while let effect = effects.popLast() { self.carryOut(effect) }
+    }
+
+    private func carryOut(_ effect: consuming NodeEffect) {
+        switch consume effect {
         case .reply(let address, let response):
             self.connections[address.connection]?.reply(response, to: address.request)
         case .send(let node, let message): self.send(message, to: node)
@@ -258,23 +277,38 @@ final class NodeShell {
     }
 
     private func send(_ message: PeerMessage, to node: NodeID) {
-        let sent = self.spans?.onSend(message, to: node, at: self.now.instant) ?? message
-        let isTaken = self.links[node].map { $0.send(sent) } ?? self.hold(sent, for: node)
+        guard let spans = self.spans else { return self.pass(message, to: node) }
+        self.pass(spans.onSend(message, to: node, at: self.now.instant), to: node)
+    }
+
+    private func pass(_ message: PeerMessage, to node: NodeID) {
+        let isTaken = if let link = self.links[node] { link.send(message) } else { self.hold(message, for: node) }
         if !isTaken { self.counters.peerMessagesDropped += 1 }
     }
 
     /// A peer has said something over a connection that it opened.
     func receive(_ message: PeerMessage, from node: NodeID) {
-        self.deliver(.peer(node, self.spans?.onReceive(message, from: node, at: self.now.instant) ?? message))
+        guard let spans = self.spans else { return self.deliver(.peer(node, message)) }
+        self.deliver(.peer(node, spans.onReceive(message, from: node, at: self.now.instant)))
     }
 
     /// Hands the disk a request at the end of the turn; a read that memory answers need not go there.
-    func store(_ request: StorageRequest) {
-        if case .read(let tag, let name, let depth) = request, let outcome = self.lookUp(name, depth) {
-            return self.deliver(.storage(StorageReply(tag: tag, outcome: outcome)))
-        }
-        self.storageBatch.append(request)
+    func store(_ request: consuming StorageRequest) {
+        if self.answerFromMemory(request) { return }
+        // Taken out meanwhile: changed in place over a call, the property would be checked at every access.
+        var batch: [StorageRequest] = []
+        swap(&batch, &self.storageBatch)
+        batch.append(request)
+        swap(&batch, &self.storageBatch)
         self.scheduleFlush()
+    }
+
+    private func answerFromMemory(_ request: StorageRequest) -> Bool {
+        guard case .read(let tag, let name, let depth) = request, let outcome = self.lookUp(name, depth) else {
+            return false
+        }
+        self.deliver(.storage(StorageReply(tag: tag, outcome: outcome)))
+        return true
     }
 
     /// Notes that `door` has output; it leaves at the end of the turn.
@@ -310,13 +344,15 @@ final class NodeShell {
 
     private func submitBatch() {
         // A full queue takes the whole batch at one of the next ticks; the node's own limits keep that from happening.
-        guard !self.storageBatch.isEmpty, self.submit(self.storageBatch) else { return }
-        let count = self.storageBatch.count
+        let batch = self.storageBatch
+        guard !batch.isEmpty, self.submit(batch) else { return }
+        let count = batch.count
         self.storageInFlight += count
         self.counters.storageBatches &+= 1
         self.counters.storageRequests &+= UInt64(count)
-        self.storageBatch = []
-        self.storageBatch.reserveCapacity(count)
+        var next: [StorageRequest] = []
+        next.reserveCapacity(count)
+        self.storageBatch = next
     }
 
     // MARK: - Events
@@ -348,15 +384,6 @@ final class NodeShell {
         case .slow(let slow):
             self.notice("slow request", slow.metadata)
         }
-    }
-
-    /// A node can meet itself under another name of its address, which is no reason to alarm anybody.
-    private func onDuplicateIdentity(_ address: PeerAddress) {
-        if self.linksByAddress[address]?.isLoop == true || address == self.identity.address {
-            self.log.info("a seed is this node itself", metadata: ["address": "\(address)"])
-            return
-        }
-        self.notice("another process may use this node's identity", ["address": "\(address)"], level: .error)
     }
 
     /// What another process under this identity is told.
@@ -402,7 +429,7 @@ final class NodeShell {
     func beginStop() {
         self.loop.preconditionInEventLoop()
         guard self.stop == nil else { return }
-        self.clock.synchronize()
+        self.clock = self.clock.synchronized()
         self.stop = StopState(deadline: self.now.instant.advanced(by: self.limits.drainTimeout))
         self.log.info("stopping", metadata: ["in_flight": "\(self.node.inFlight)"])
         self.deliver(.drain)
@@ -443,34 +470,12 @@ final class NodeShell {
         self.flush()
         for door in self.connections.all { door.close() }
         self.spans?.close()
-        for link in self.links.values { link.close() }
+        for link in self.links.all { link.close() }
         for link in self.linksByAddress.values { link.close() }
         self.ended.completeWith(result)
     }
 
     // MARK: - What connections ask
-
-    /// The handler of a connection that was just accepted.
-    func makeConnection() -> InboundConnection {
-        self.readClock()
-        let deadline = self.now.instant.advanced(by: self.limits.handshakeTimeout)
-        let connection = self.connections.insert(Door.native) { InboundConnection(id: $0, shell: self) }
-        self.connections.expectHandshake(of: connection.id, by: deadline)
-        return connection
-    }
-
-    /// The handler of a Redis client's connection that was just accepted.
-    func makeRespConnection() -> RespConnection {
-        self.readClock()
-        self.respConnections += 1
-        let number = self.respConnections
-        return self.connections.insert(Door.resp) { RespConnection(id: $0, number: number, shell: self) }
-    }
-
-    /// A desk for code of this process.
-    func makeDesk(_ limits: DeskLimits) -> DeskDoor {
-        self.connections.insert(Door.desk) { DeskDoor(id: $0, shell: self, limits: limits) }
-    }
 
     /// What the node adds to a status report, beside its own figures.
     func completed(_ report: StatusReport) -> StatusReport {
@@ -483,13 +488,5 @@ final class NodeShell {
         report.counters.append(StatusReport.Counter(name: Presence.counterName, value: since?.milliseconds ?? 0))
         report.counters.sort { $0.name < $1.name }
         return report
-    }
-
-    /// Says something about a connection that misbehaves, unless too much was said this second.
-    func notice(
-        _ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata, level: Logger.Level = .notice
-    ) {
-        guard self.notices.admit() else { return }
-        self.log.log(level: level, message, metadata: metadata())
     }
 }

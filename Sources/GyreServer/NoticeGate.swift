@@ -1,3 +1,5 @@
+import Logging
+
 /// Lets a bounded number of log lines through per second and counts the rest. Confined to its shell.
 struct NoticeGate {
     private let perSecondMax: Int
@@ -24,5 +26,15 @@ struct NoticeGate {
             self.suppressed = 0
         }
         return self.suppressed
+    }
+}
+
+extension NodeShell {
+    /// Says something about a connection that misbehaves, unless too much was said this second.
+    func notice(
+        _ message: Logger.Message, _ metadata: @autoclosure () -> Logger.Metadata, level: Logger.Level = .notice
+    ) {
+        guard self.notices.admit() else { return }
+        self.log.log(level: level, message, metadata: metadata())
     }
 }

@@ -30,6 +30,8 @@ final class PeerLink: ChannelInboundHandler {
     private var phase = Phase.dialling
     private var output = ByteBuffer()
     private var isDirty = false
+    /// What the channel says, kept here since every message asks for it.
+    private var isWritable = false
     /// Whether the other end is this very node.
     private(set) var isLoop = false
     /// The protocol version that the handshake agreed on.
@@ -57,6 +59,7 @@ final class PeerLink: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         guard case .dialling = self.phase else { return context.close(promise: nil) }
         self.context = context
+        self.isWritable = context.channel.isWritable
         self.phase = .handshake
         let identity = self.shell.identity
         let hello = Hello(
@@ -64,9 +67,16 @@ final class PeerLink: ChannelInboundHandler {
             role: .peer(
                 node: identity.node, address: identity.address, partitionCount: identity.partitionCount,
                 replicas: identity.replicas))
-        do { try FrameEncoder.encode(hello, into: &self.output) } catch { return self.close() }
+        guard self.append({ output throws(WireError) in try FrameEncoder.encode(hello, into: &output) }) else {
+            return self.close()
+        }
         self.flush()
         context.fireChannelActive()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context === self.context { self.isWritable = context.channel.isWritable }
+        context.fireChannelWritabilityChanged()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -155,7 +165,11 @@ final class PeerLink: ChannelInboundHandler {
 
     /// Somebody else may answer at the address by now, who gets nothing of it.
     private func releaseEarly(to node: NodeID) {
-        if self.early.node == node { self.output.writeBuffer(&self.early.messages) } else { self.dropEarly() }
+        if self.early.node == node {
+            _ = self.append { output throws(WireError) in output.writeBuffer(&self.early.messages) }
+        } else {
+            self.dropEarly()
+        }
         self.early = (nil, ByteBuffer(), 0)
         self.markDirty()
     }
@@ -173,20 +187,34 @@ final class PeerLink: ChannelInboundHandler {
 
     /// Appends a message to the output of this turn; false when it was dropped.
     func send(_ message: PeerMessage) -> Bool {
-        guard case .open = self.phase, let context = self.context, context.channel.isWritable,
+        guard case .open = self.phase, self.context != nil, self.isWritable,
             self.output.readableBytes < self.shell.limits.peerOutputBytesMax
         else { return false }
-        var message = message
         // A peer that does not know traces is asked without one.
-        if case .traced(_, let question) = message, self.version < WireLimits.tracedVersion { message = question }
-        do {
-            try FrameEncoder.encode(message, into: &self.output)
-            self.shell.counters.peerSent[PeerKind(message).rawValue] &+= 1
-        } catch {
+        if self.version < WireLimits.tracedVersion, case .traced(_, let question) = message {
+            return self.send(question)
+        }
+        // As in `append`, without a closure, which would keep a copy of the message.
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        defer { swap(&output, &self.output) }
+        do { try FrameEncoder.encode(message, into: &output) } catch {
             self.shell.counters.framesUnsendable += 1
             return false
         }
+        self.shell.counters.peerSent[PeerKind.of(message).rawValue] &+= 1
         self.markDirty()
+        return true
+    }
+
+    /// Lets `encode` append to the output of this turn; false when it failed.
+    ///
+    /// The output is taken out meanwhile: changed in place over a call, the property would be checked at every access.
+    private func append(_ encode: (inout ByteBuffer) throws(WireError) -> Void) -> Bool {
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        defer { swap(&output, &self.output) }
+        do { try encode(&output) } catch { return false }
         return true
     }
 
@@ -194,9 +222,13 @@ final class PeerLink: ChannelInboundHandler {
     func flush() {
         self.isDirty = false
         guard let context = self.context, self.output.readableBytes > 0 else { return }
-        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
-        context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
-        self.output.clear()
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        self.shell.counters.sentBytes &+= UInt64(output.readableBytes)
+        context.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
+        // The room is used again, unless something was said while the channel wrote.
+        output.clear()
+        if self.output.readableBytes == 0 { swap(&output, &self.output) }
     }
 
     // MARK: - End
@@ -256,7 +288,8 @@ extension NodeShell {
 
     /// A peer has welcomed `link`. Of two links to one node the newer stays, because the older may be half dead.
     func linkOpened(_ link: PeerLink, to node: NodeID) {
-        let older = self.links.updateValue(link, forKey: node)
+        let older = self.links[node]
+        self.links = self.links.with(link, to: node)
         self.log.debug("peer link open", metadata: ["peer": "\(node)", "address": "\(link.address)"])
         self.deliver(.peerUp(node, link.address))
         older?.close()
@@ -273,7 +306,7 @@ extension NodeShell {
     /// `link` is gone; the node hears of it only if there is no newer one.
     func linkClosed(_ link: PeerLink, to node: NodeID) {
         guard self.links[node] === link else { return }
-        self.links[node] = nil
+        self.links = self.links.with(nil, to: node)
         self.spans?.onLost(node)
         self.log.debug("peer link lost", metadata: ["peer": "\(node)", "address": "\(link.address)"])
         self.deliver(.peerDown(node))

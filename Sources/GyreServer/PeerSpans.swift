@@ -150,7 +150,7 @@ final class PeerSpans {
 extension FileSpan {
     /// Ends the span of a request with its answer and the quorum's arithmetic.
     func end(with response: ClientResponse) {
-        let outcome = OutcomeLabel(response)
+        let outcome = OutcomeLabel.of(response)
         self.attributes["gyre.outcome"] = outcome.name
         switch response {
         case .stored(_, let acks, let needed):

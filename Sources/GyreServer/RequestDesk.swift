@@ -68,8 +68,7 @@ final class DeskDoor {
     let id: UInt64
     private let shell: NodeShell
     private let limits: DeskLimits
-    private var inFlight: [InFlight?] = []
-    private var freeSlots: [Int] = []
+    private var inFlight = RequestSlots<InFlight>()
     private var inFlightCount = 0
     private var requestBytes = 0
     private var isClosed = false
@@ -91,7 +90,7 @@ final class DeskDoor {
         guard !self.isClosed else { return promise.succeed(.failed(.notMember)) }
         self.shell.readClock()
         let bytes = request.valueBytes
-        let operation = OperationLabel(request)
+        let operation = OperationLabel.of(request)
         let isFull =
             self.inFlightCount >= self.limits.requestsInFlightMax
             || self.requestBytes + bytes > self.limits.requestBytesMax
@@ -103,18 +102,10 @@ final class DeskDoor {
         let span = trace.flatMap { self.shell.spans?.begin(operation, $0) }
         let entry = InFlight(
             promise: promise, bytes: bytes, started: self.shell.now.instant, operation: operation, span: span)
-        let slot: Int
-        if let free = self.freeSlots.popLast() {
-            slot = free
-            self.inFlight[slot] = entry
-        } else {
-            slot = self.inFlight.count
-            self.inFlight.append(entry)
-        }
         self.inFlightCount += 1
         self.requestBytes += bytes
         self.shell.requestBytes += bytes
-        let address = ReplyAddress(connection: self.id, request: UInt64(slot))
+        let address = ReplyAddress(connection: self.id, request: self.inFlight.insert(entry))
         if let trace = span?.trace ?? trace {
             self.shell.deliver(.tracedClient(address, request, timeout: timeout, trace))
         } else {
@@ -124,12 +115,7 @@ final class DeskDoor {
 
     /// Keeps the promise of one request.
     func reply(_ response: ClientResponse, to request: UInt64) {
-        guard let slot = Int(exactly: request), slot < self.inFlight.count, let entry = self.inFlight[slot] else {
-            assertionFailure("answer to request \(request), which is not in flight")
-            return
-        }
-        self.inFlight[slot] = nil
-        self.freeSlots.append(slot)
+        guard let entry = self.inFlight.take(request) else { return }
         self.inFlightCount -= 1
         self.requestBytes -= entry.bytes
         self.shell.requestBytes -= entry.bytes
@@ -147,16 +133,14 @@ final class DeskDoor {
     func close() {
         guard !self.isClosed else { return }
         self.isClosed = true
-        let waiting = self.inFlight
-        self.inFlight = []
-        self.freeSlots = []
+        let waiting = self.inFlight.takeAll()
         self.inFlightCount = 0
         self.shell.requestBytes -= self.requestBytes
         self.requestBytes = 0
-        self.shell.connections.remove(self.id)
+        self.shell.changeDoors { $0.remove(self.id) }
         for entry in waiting {
-            entry?.span?.end(with: .failed(.timeout))
-            entry?.promise.succeed(.failed(.timeout))
+            entry.span?.end(with: .failed(.timeout))
+            entry.promise.succeed(.failed(.timeout))
         }
     }
 }

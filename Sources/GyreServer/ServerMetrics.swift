@@ -109,7 +109,7 @@ struct ServerMetrics {
     }
 
     /// Adds what happened since the last sample, and starts the latencies of the next second.
-    mutating func sample(_ counters: inout ShellCounters, _ sample: ServerSample) {
+    mutating func sample(_ counters: ShellCounters, _ sample: ServerSample) {
         for (index, metric) in self.requests.enumerated() {
             Self.hand(counters.requests[index], &self.last.requests[index], to: metric)
         }
@@ -124,13 +124,13 @@ struct ServerMetrics {
         for (index, metric) in self.node.enumerated() {
             Self.hand(named[index].value, &self.last.node[index], to: metric)
         }
-        self.handLatencies(&counters)
-        self.putBytes.add(counters.putBytes)
-        self.getBytes.add(counters.getBytes)
-        self.siblings.add(counters.siblings)
-        counters.putBytes.reset()
-        counters.getBytes.reset()
-        counters.siblings.reset()
+        self.handLatencies(counters)
+        self.putBytes.add(counters.answered.putBytes)
+        self.getBytes.add(counters.answered.getBytes)
+        self.siblings.add(counters.answered.siblings)
+        counters.answered.putBytes.reset()
+        counters.answered.getBytes.reset()
+        counters.answered.siblings.reset()
         if let spans = sample.spans {
             Self.hand(spans.written, &self.last.spans.written, to: self.spansWritten)
             Self.hand(spans.dropped, &self.last.spans.dropped, to: self.spansDropped)
@@ -142,15 +142,15 @@ struct ServerMetrics {
         self.memory.record(sample.residentBytes)
     }
 
-    private mutating func handLatencies(_ counters: inout ShellCounters) {
-        for index in counters.latencies.indices where counters.latencies[index].count > 0 {
+    private mutating func handLatencies(_ counters: ShellCounters) {
+        for index in counters.answered.latencies.indices where counters.answered.latencies[index].count > 0 {
             // Most pairs never happen; a series of buckets is made for those that do.
             let feed =
                 self.latencies[index]
                 ?? HistogramFeed("gyre_request_duration_seconds", Self.places[index], .latencies)
             self.latencies[index] = feed
-            feed.add(counters.latencies[index].powers)
-            counters.latencies[index].reset()
+            feed.add(counters.answered.latencies[index].powers)
+            counters.answered.latencies[index].reset()
         }
     }
 

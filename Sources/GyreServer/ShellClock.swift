@@ -20,16 +20,31 @@ struct ShellClock {
         self.synchronize()
     }
 
-    /// Reads the monotonic clock.
-    mutating func read() {
+    /// The clocks after a reading of the monotonic one.
+    ///
+    /// A new value instead of a change in place: the shell's property is then only ever loaded and stored, which needs no
+    /// check for overlapping accesses at any of its many readers.
+    func reading() -> ShellClock {
+        var clock = self
+        clock.read()
+        return clock
+    }
+
+    /// The clocks after a reading of both.
+    func synchronized() -> ShellClock {
+        var clock = self
+        clock.synchronize()
+        return clock
+    }
+
+    private mutating func read() {
         let instant = Instant(nanoseconds: (NIODeadline.now() - self.origin).nanoseconds)
         let since = instant.since(self.wallReadAt).wholeMilliseconds
         self.now = Now(
             instant: instant, wall: WallTime(milliseconds: self.wallMilliseconds &+ UInt64(clamping: since)))
     }
 
-    /// Reads both clocks.
-    mutating func synchronize() {
+    private mutating func synchronize() {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         self.wallMilliseconds = UInt64(clamping: time.tv_sec) &* 1_000 &+ UInt64(clamping: time.tv_nsec / 1_000_000)

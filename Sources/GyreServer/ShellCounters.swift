@@ -7,14 +7,15 @@ import NIOCore
 enum OperationLabel: Int, CaseIterable {
     case put, get, delete, other
 
-    init(_ request: ClientRequest) {
+    /// What `request` asks for. No initializer, which would own what it is given and so keep a copy of it.
+    static func of(_ request: ClientRequest) -> OperationLabel {
         switch request {
-        case .put: self = .put
-        case .get: self = .get
-        case .delete: self = .delete
+        case .put: .put
+        case .get: .get
+        case .delete: .delete
         case .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow, .bucketSet,
             .ring, .list:
-            self = .other
+            .other
         }
     }
 
@@ -33,17 +34,18 @@ enum OperationLabel: Int, CaseIterable {
 enum OutcomeLabel: Int, CaseIterable {
     case done, notFound, unavailable, unknown, overloaded, timeout, refused
 
-    init(_ response: ClientResponse) {
+    /// How a request that was answered with `response` ended.
+    static func of(_ response: ClientResponse) -> OutcomeLabel {
         switch response {
-        case .stored, .found, .status, .location, .explained, .repairing, .buckets, .ring, .listed: self = .done
-        case .notFound: self = .notFound
+        case .stored, .found, .status, .location, .explained, .repairing, .buckets, .ring, .listed: .done
+        case .notFound: .notFound
         case .failed(let failure):
             switch failure {
-            case .unavailable: self = .unavailable
-            case .unknown: self = .unknown
-            case .overloaded: self = .overloaded
-            case .timeout: self = .timeout
-            case .tooLarge, .badRequest, .notMember, .corrupt, .exists: self = .refused
+            case .unavailable: .unavailable
+            case .unknown: .unknown
+            case .overloaded: .overloaded
+            case .timeout: .timeout
+            case .tooLarge, .badRequest, .notMember, .corrupt, .exists: .refused
             }
         }
     }
@@ -66,13 +68,14 @@ enum OutcomeLabel: Int, CaseIterable {
 enum PeerKind: Int, CaseIterable {
     case gossip, data, exchange, other
 
-    init(_ message: PeerMessage) {
+    /// What `message` is about.
+    static func of(_ message: PeerMessage) -> PeerKind {
         switch message {
-        case .membership, .buckets: self = .gossip
-        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .hint, .fetchHint: self = .data
-        case .exchange, .exchanged: self = .exchange
-        case .traced(_, let question): self = PeerKind(question)
-        default: self = .other
+        case .membership, .buckets: .gossip
+        case .replicate, .replicated, .fetch, .fetched, .forward, .forwarded, .hint, .fetchHint: .data
+        case .exchange, .exchanged: .exchange
+        case .traced(_, let question): PeerKind.of(question)
+        default: .other
         }
     }
 
@@ -87,8 +90,49 @@ enum PeerKind: Int, CaseIterable {
     }
 }
 
-/// What a shell counts: plain integers of one loop, sampled into metrics once a second.
-struct ShellCounters {
+/// The answered requests of a shell by kind and end, and how long they took. A value inside its counters.
+struct AnswerTally {
+    /// Requests by operation and outcome.
+    private(set) var requests = [UInt64](
+        repeating: 0, count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
+    /// Latencies of the last second, placed as `requests`.
+    var latencies = [LatencyHistogram](
+        repeating: LatencyHistogram(), count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
+    /// Sizes of values put, in bytes.
+    var putBytes = PowerHistogram()
+    /// Sizes of records that gets returned, in bytes.
+    var getBytes = PowerHistogram()
+    /// Values that a get found under one key.
+    var siblings = PowerHistogram()
+
+    /// Counts an answered request.
+    mutating func record(_ operation: OperationLabel, _ outcome: OutcomeLabel, took span: TimeSpan) {
+        let place = operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue
+        self.requests[place] &+= 1
+        self.latencies[place].record(span)
+    }
+
+    /// Counts an answered request, and what its answer says of the object.
+    mutating func record(
+        _ operation: OperationLabel, _ response: ClientResponse, valueBytes: Int, took span: TimeSpan
+    ) {
+        self.record(operation, OutcomeLabel.of(response), took: span)
+        switch operation {
+        case .put: self.putBytes.record(UInt64(valueBytes))
+        case .get:
+            guard case .found(let record) = response else { return }
+            self.getBytes.record(UInt64(record.readableBytes))
+            if let count = Siblings.versionCount(of: record) { self.siblings.record(UInt64(count)) }
+        case .delete, .other: break
+        }
+    }
+}
+
+/// What a shell counts: plain integers of one loop, sampled into metrics once a second. Confined to the shell's loop.
+///
+/// A class, so that each integer is a property of its own, which the compiler sees changed by simple additions only: then no
+/// count costs a check for overlapping accesses.
+final class ShellCounters {
     /// Connections accepted.
     var connectionsAccepted: UInt64 = 0
     /// Connections refused because there were too many.
@@ -109,51 +153,31 @@ struct ShellCounters {
     var storageBatches: UInt64 = 0
     /// Requests handed to the disk.
     var storageRequests: UInt64 = 0
-    /// Requests by operation and outcome.
-    var requests = [UInt64](repeating: 0, count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
-    /// Latencies of the last second, placed as `requests`.
-    var latencies = [LatencyHistogram](
-        repeating: LatencyHistogram(), count: OperationLabel.allCases.count * OutcomeLabel.allCases.count)
-    /// Sizes of values put, in bytes.
-    var putBytes = PowerHistogram()
-    /// Sizes of records that gets returned, in bytes.
-    var getBytes = PowerHistogram()
-    /// Values that a get found under one key.
-    var siblings = PowerHistogram()
+    /// What was answered.
+    var answered = AnswerTally()
     /// Bytes read from connections, and written to them.
     var receivedBytes: UInt64 = 0
     /// Bytes written to connections.
     var sentBytes: UInt64 = 0
     /// Messages of peers, by `PeerKind`.
-    var peerReceived = [UInt64](repeating: 0, count: PeerKind.allCases.count)
+    var peerReceived = PeerCounts(repeating: 0)
     /// Messages to peers, by `PeerKind`.
-    var peerSent = [UInt64](repeating: 0, count: PeerKind.allCases.count)
+    var peerSent = PeerCounts(repeating: 0)
+
+    /// Numbers by `PeerKind`.
+    typealias PeerCounts = InlineArray<4, UInt64>
+
+    /// Requests by operation and outcome.
+    var requests: [UInt64] { self.answered.requests }
 
     /// Counts an answered request.
-    mutating func record(_ operation: OperationLabel, _ outcome: OutcomeLabel, took span: TimeSpan) {
-        let place = operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue
-        self.requests[place] &+= 1
-        self.latencies[place].record(span)
+    func record(_ operation: OperationLabel, _ outcome: OutcomeLabel, took span: TimeSpan) {
+        self.answered.record(operation, outcome, took: span)
     }
 
     /// Counts an answered request, and what its answer says of the object.
-    mutating func record(
-        _ operation: OperationLabel, _ response: ClientResponse, valueBytes: Int, took span: TimeSpan
-    ) {
-        self.record(operation, OutcomeLabel(response), took: span)
-        switch operation {
-        case .put: self.putBytes.record(UInt64(valueBytes))
-        case .get:
-            guard case .found(let record) = response else { return }
-            self.getBytes.record(UInt64(record.readableBytes))
-            if let count = Siblings.versionCount(of: record) { self.siblings.record(UInt64(count)) }
-        case .delete, .other: break
-        }
-    }
-
-    /// How many requests of that kind ended that way.
-    func requests(_ operation: OperationLabel, _ outcome: OutcomeLabel) -> UInt64 {
-        self.requests[operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue]
+    func record(_ operation: OperationLabel, _ response: ClientResponse, valueBytes: Int, took span: TimeSpan) {
+        self.answered.record(operation, response, valueBytes: valueBytes, took: span)
     }
 
     /// Names and values, in a fixed order, for status.

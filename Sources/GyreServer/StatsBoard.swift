@@ -45,7 +45,8 @@ package struct StatsSample: Hashable, Sendable {
             var all = LatencyHistogram()
             var good: UInt64 = 0
             for outcome in OutcomeLabel.allCases {
-                let one = counters.latencies[operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue]
+                let place = operation.rawValue * OutcomeLabel.allCases.count + outcome.rawValue
+                let one = counters.answered.latencies[place]
                 all.merge(one)
                 if outcome == .done || outcome == .notFound { good += one.count }
             }

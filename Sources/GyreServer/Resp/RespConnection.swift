@@ -80,7 +80,7 @@ final class RespConnection: ChannelInboundHandler {
         self.slots.removeAll()
         self.shell.requestBytes -= self.requestBytes
         self.requestBytes = 0
-        self.shell.connections.remove(self.id)
+        self.shell.changeDoors { $0.remove(self.id) }
         context.fireChannelInactive()
     }
 
@@ -149,7 +149,7 @@ final class RespConnection: ChannelInboundHandler {
         guard self.shell.requestBytes + bytes <= self.shell.limits.requestBytesMax else {
             return self.answer(.error(RespFailure.text(.overloaded)))
         }
-        let number = self.open(shape, access, bytes, OperationLabel(request), job: nil)
+        let number = self.open(shape, access, bytes, OperationLabel.of(request), job: nil)
         self.shell.deliver(
             .client(
                 ReplyAddress(connection: self.id, request: UInt64(number) << 32), request,
