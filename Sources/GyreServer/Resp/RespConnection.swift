@@ -254,24 +254,22 @@ final class RespConnection: ChannelInboundHandler {
     func flush() {
         self.isDirty = false
         guard let context = self.context else { return }
-        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
+        var output = ByteBuffer()
+        swap(&output, &self.output)
+        self.shell.counters.sentBytes &+= UInt64(output.readableBytes)
         if self.isClosing, self.slots.isEmpty {
-            let last = self.output
-            self.output = ByteBuffer()
             // Closing at once would throw away what the socket did not take yet.
-            context.writeAndFlush(self.wrapOutboundOut(last)).assumeIsolated().whenComplete { _ in
+            context.writeAndFlush(self.wrapOutboundOut(output)).assumeIsolated().whenComplete { _ in
                 context.close(promise: nil)
             }
             return
         }
-        if self.output.readableBytes > 0 {
-            context.writeAndFlush(self.wrapOutboundOut(self.output), promise: nil)
-            if self.output.capacity > Self.idleOutputBytesMax {
-                self.output = ByteBuffer()
-            } else {
-                self.output.clear()
-            }
+        if output.readableBytes > 0 {
+            context.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
+            if output.capacity > Self.idleOutputBytesMax { output = ByteBuffer() } else { output.clear() }
         }
+        // The room is used again, unless something was answered while the channel wrote.
+        if self.output.readableBytes == 0 { swap(&output, &self.output) }
         self.checkOutputCap(context)
         self.resumeReading()
     }
