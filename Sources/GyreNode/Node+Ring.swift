@@ -68,8 +68,17 @@ extension Node {
 
     /// The owners of today, from the ring or, while the cluster forms, from the member records.
     var baseOwners: [RingMember] {
-        if self.ringKeeper.state.version > 0 { return self.ringKeeper.acting(self.ringKeeper.state.base) }
-        return self.ringKeeper.isConfirmed ? self.formingOwners : []
+        let state = self.ringKeeper.state
+        if state.version > 0 { return self.ringKeeper.acting(state.base) }
+        guard self.ringKeeper.isConfirmed else { return [] }
+        // Who comes once all founders know each other is none: it is given its share when the cluster is founded.
+        if let founders = state.next, self.isFoundingAgreed { return self.ringKeeper.acting(founders) }
+        return self.formingOwners
+    }
+
+    /// Whether all who found this cluster know who they are, so that nobody can be added.
+    private var isFoundingAgreed: Bool {
+        self.ringKeeper.state.version == 0 && self.ringKeeper.hasReached(.knows, self.ringKeeper.state)
     }
 
     private var formingOwners: [RingMember] {
@@ -253,7 +262,7 @@ extension Node {
     /// Whether everything is over that this node began when it knew less, and nothing is on its way out.
     private func mayMark(_ next: [RingMember]) -> Bool {
         if self.ringKeeper.handovers.contains(where: \.isRemoving) { return false }
-        if self.ringKeeper.state.version == 0 {
+        if self.ringKeeper.state.version == 0, !self.isFoundingAgreed {
             guard self.ringKeeper.isConfirmed else { return false }
             let known = next.map { self.ringKeeper.whoActs(for: $0.node) }
             guard self.formingOwners.allSatisfy({ known.contains($0.node) }) else { return false }
@@ -320,7 +329,7 @@ extension Node {
             self.hasWaited(for: forming, rank, at: now, least: self.options.ringChange.foundingDelay)
         else { return }
         if state.next != nil {
-            guard !self.ringKeeper.hasReached(.knows, state) else { return }
+            if self.isFoundingAgreed { return }
             return self.learn(RingState(version: 0, base: [], next: forming), into: &effects)
         }
         var proposal = state

@@ -55,16 +55,21 @@ final class TestNode {
 final class TestCluster {
     let nodes: [TestNode]
     let ids: [NodeID]
+    private let records: [MemberRecord]
     private(set) var now = Now(instant: Instant(nanoseconds: 0), wall: WallTime(milliseconds: 1_700_000_000_000))
     /// Nodes whose messages are swallowed in both directions, without anyone being told.
     var silent: Set<NodeID> = []
     /// Messages sent between nodes so far, as text, for claims about order.
     var sent: [(from: NodeID, to: NodeID, message: PeerMessage)] = []
 
-    init(count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2) throws {
+    /// With a `founder` the nodes know nothing of each other and are not connected; the others have its address as their seed.
+    init(count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2, founder: Int? = nil) throws {
         let records = try (0..<count).map { index in
-            try Self.record(index)
+            var record = try Self.record(index)
+            if founder != nil { record.state = .joining }
+            return record
         }
+        self.records = records
         self.ids = records.map(\.node)
         let quorum = try Quorum(replicas: replicas, reads: reads, writes: writes)
         var options = NodeOptions(quorum: quorum, cluster: "test")
@@ -72,7 +77,9 @@ final class TestCluster {
         var nodes: [TestNode] = []
         for record in records {
             let node = try Node(
-                options: options, me: record, seeds: [], known: records.filter { $0.node != record.node },
+                options: options, me: record,
+                seeds: founder.map { [records[$0].address] }?.filter { $0 != record.address } ?? [],
+                known: founder == nil ? records.filter { $0.node != record.node } : [],
                 recovered: RecoveredState(), now: self.now)
             nodes.append(TestNode(node: node, seed: record.node.rawValue))
         }
@@ -80,9 +87,14 @@ final class TestCluster {
         for index in nodes.indices {
             self.run(index) { node, now, effects in node.start(at: now, into: &effects) }
         }
-        for a in nodes.indices {
-            for b in nodes.indices where a != b {
-                self.deliver(a, .peerUp(self.ids[b], records[b].address))
+        if founder == nil { self.connect() }
+    }
+
+    /// Links every node to every other one.
+    func connect() {
+        for a in self.nodes.indices {
+            for b in self.nodes.indices where a != b {
+                self.deliver(a, .peerUp(self.ids[b], self.records[b].address))
             }
         }
     }

@@ -119,7 +119,9 @@ extension TestServer {
     fileprivate func untilNormal(_ client: GyreClient, members: Int = 1) async throws {
         for _ in 0..<300 {
             if let status = try? await client.gatherStatus(), status.reports.count == members, status.agreesOnRing,
-                status.reports.allSatisfy({ $0.members.filter { $0.record.state == .normal }.count == members })
+                status.reports.allSatisfy({ report in
+                    report.members.count { $0.record.state == .normal && $0.ownedSlots > 0 } == members
+                })
             {
                 return
             }

@@ -151,16 +151,15 @@ struct LifecycleTests {
 
     /// Waits until the node counts so many normal members in its ring.
     private static func waitForMembers(_ count: Int, at test: TestServer) async throws {
+        var members: [MemberView] = []
         for _ in 0..<500 {
             let socket = try RawSocket(port: test.port)
             _ = try socket.introduce()
-            if case .status(let report) = try socket.ask(.status),
-                report.members.count(where: { $0.record.state == .normal && $0.ownedSlots > 0 }) == count
-            {
-                return
-            }
+            if case .status(let report) = try socket.ask(.status) { members = report.members }
+            if members.count(where: { $0.record.state == .normal && $0.ownedSlots > 0 }) == count { return }
             try await Task.sleep(for: .milliseconds(20))
         }
-        Issue.record("not \(count) members within 10 s")
+        let seen = members.map { "\($0.record.name): \($0.record.state), \($0.ownedSlots) slots" }
+        Issue.record("not \(count) members within 10 s, but \(seen)")
     }
 }
