@@ -42,7 +42,8 @@ extension SimWorld {
     /// Starts all nodes and waits until they agree on the ring.
     func boot() throws(Violation) {
         for index in self.members.map(\.index) {
-            self.queue.schedule(.start(node: index), after: .milliseconds(self.random.within(0...300)))
+            let most = self.plan.startSpread.wholeMilliseconds
+            self.queue.schedule(.start(node: index), after: .milliseconds(self.random.within(0...most)))
         }
         try self.awaitAgreement("after the start")
     }

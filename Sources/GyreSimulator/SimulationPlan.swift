@@ -22,6 +22,8 @@ struct SimulationPlan: Sendable {
     var writes = 2
     /// Q.
     var partitionCount = 16
+    /// Over how long the first starts of the nodes are spread. Where that is long, some found the cluster before others come.
+    var startSpread = TimeSpan.milliseconds(300)
     /// The families of faults that happen.
     var faults: [FaultClass] = []
     /// How the links misbehave while faults go on.
@@ -140,5 +142,6 @@ struct SimulationPlan: Sendable {
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
             + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
             + (self.lists ? " lists" : "") + (self.isGentle ? " gentle" : "")
+            + (self.startSpread > .seconds(1) ? " slowstart" : "")
     }
 }
