@@ -115,10 +115,27 @@ class SteadyTable final : public leveldb::WritableFile {
 
     Status Append(const Slice &data) override {
         waiting_.append(data.data(), data.size());
-        return waiting_.size() < kWriteBytes ? Status::OK() : Flush();
+        return Flush();
     }
 
-    Status Flush() override {
+    /// LevelDB asks for it after each block of 4 KiB; nobody reads a table before it was synced.
+    Status Flush() override { return waiting_.size() < kWriteBytes ? Status::OK() : Write(); }
+
+    Status Sync() override {
+        Status status = Write();
+        if (!status.ok()) return status;
+        return fdatasync(descriptor_) == 0 ? Status::OK() : failure(name_);
+    }
+
+    Status Close() override {
+        Status status = Write();
+        if (close(descriptor_) != 0 && status.ok()) status = failure(name_);
+        descriptor_ = -1;
+        return status;
+    }
+
+  private:
+    Status Write() {
         if (waiting_.empty()) return Status::OK();
         Status status = writeAll(descriptor_, name_, waiting_.data(), waiting_.size(), end_);
         if (!status.ok()) return status;
@@ -133,20 +150,6 @@ class SteadyTable final : public leveldb::WritableFile {
         return status;
     }
 
-    Status Sync() override {
-        Status status = Flush();
-        if (!status.ok()) return status;
-        return fdatasync(descriptor_) == 0 ? Status::OK() : failure(name_);
-    }
-
-    Status Close() override {
-        Status status = Flush();
-        if (close(descriptor_) != 0 && status.ok()) status = failure(name_);
-        descriptor_ = -1;
-        return status;
-    }
-
-  private:
     /// An error counts, since the system tells each one once: a sync after it would find nothing amiss. Where the call does not
     /// exist or is not allowed, which its first use shows, the sync at the end does it all.
     Status Range(size_t from, size_t to, unsigned flags) {

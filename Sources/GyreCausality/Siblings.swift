@@ -196,6 +196,12 @@ extension Siblings {
         return MergeOutcome(changed: true, clashed: outcome.clashed)
     }
 
+    /// Whether a merge into siblings with the context `known` leaves exactly these: they know all of it, and none of their versions
+    /// was known there, so that none can have been superseded or have other content.
+    package func replacesAll(of known: VersionVector) -> Bool {
+        self.context.descends(from: known) && self.versions.allSatisfy { !known.covers($0.dot) }
+    }
+
     /// Removes the versions that `other` has seen and no longer holds; settles clashes. Both are sorted, so one pass does.
     @discardableResult
     private mutating func dropSuperseded(by other: Siblings) -> MergeOutcome {

@@ -89,6 +89,13 @@ extension Siblings {
         self.init(context: context, sorted: versions)
     }
 
+    /// The context of encoded siblings, without a look at the versions behind it, which may still be malformed.
+    package static func context(of record: ByteBuffer) throws(DecodeError) -> VersionVector {
+        var reader = ByteReader(record)
+        _ = try self.readSummary(from: &reader)
+        return try VersionVector(decoding: &reader)
+    }
+
     /// Reads only the first bytes of what `encode` wrote: constant time, no allocation. The rest may still be malformed.
     package static func peek(_ buffer: ByteBuffer) throws(DecodeError) -> SiblingsSummary {
         var reader = ByteReader(buffer)

@@ -50,8 +50,13 @@ final class Mailbox: @unchecked Sendable {
             pthread_mutex_unlock(self.mutex)
             return false
         }
-        for request in requests where request.isRead == reads {
-            if request.isPatient { self.patient.append(request) } else { self.waiting.append(request) }
+        if self.waiting.isEmpty, requests.allSatisfy({ $0.isRead == reads && !$0.isPatient }) {
+            // As a rule all are of one kind, and nothing waits: then none need be copied.
+            self.waiting = requests
+        } else {
+            for request in requests where request.isRead == reads {
+                if request.isPatient { self.patient.append(request) } else { self.waiting.append(request) }
+            }
         }
         let wakes = self.isTakerAsleep
         self.isTakerAsleep = false

@@ -109,6 +109,7 @@ package enum RecordRules {
     ) -> RecordDecision {
         let digest = RecordDigest(of: incoming, name: name)
         var mine: Siblings?
+        var theirs: Siblings?
         switch held {
         case .absent: break
         case .corrupt: if !heals { return RecordDecision(.refused(.corrupt)) }
@@ -116,10 +117,17 @@ package enum RecordRules {
             if record.digest == digest, record.body == incoming {
                 return RecordDecision(.merged(digest, clash: false, change: nil))
             }
+            theirs = self.decoded(incoming)
+            // The usual case: all is news to this side and known to the other, whose bytes are stored as they came.
+            if let theirs, let known = try? Siblings.context(of: record.body), theirs.replacesAll(of: known) {
+                return RecordDecision(
+                    .merged(digest, clash: false, change: RecordChange(held, after: digest)),
+                    write: self.record(of: theirs, as: incoming, digest))
+            }
             mine = self.decoded(record.body)
             if mine == nil, !heals { return RecordDecision(.refused(.corrupt)) }
         }
-        guard let theirs = self.decoded(incoming) else { return RecordDecision(.refused(.malformed)) }
+        guard let theirs = theirs ?? self.decoded(incoming) else { return RecordDecision(.refused(.malformed)) }
         guard var merged = mine else {
             if theirs.isEmpty {
                 if case .absent = held { return RecordDecision(.merged(digest, clash: false, change: nil)) }
@@ -136,7 +144,7 @@ package enum RecordRules {
         if self.isUnreadable(merged) {
             return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
         }
-        // The usual case: the other side knows all that is known here, and its bytes can be stored as they came.
+        // Where the other side knows all that is known here, its bytes can be stored as they came.
         let record =
             merged == theirs ? self.record(of: theirs, as: incoming, digest) : self.record(of: merged, name: name)
         return RecordDecision(

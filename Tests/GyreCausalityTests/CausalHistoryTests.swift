@@ -40,6 +40,7 @@ struct CausalEpisode {
     private var contexts: [(vector: VersionVector, past: UInt64)] = [(VersionVector(), 0)]
     private(set) var steps = 0
     private(set) var siblingsMost = 0
+    private(set) var replacements = 0
 
     init(seed: UInt64) {
         var random = SeededRandom(seed: seed)
@@ -113,7 +114,13 @@ struct CausalEpisode {
             let buffer = source.siblings.encoded
             if let decoded = try? Siblings(encoded: buffer) { source.siblings = decoded }
         }
-        self.replicas[replica].siblings.merge(source.siblings)
+        // Engines store what replaces all as it came; every other time it is done here too, for the histories to judge.
+        if self.steps % 2 == 0, source.siblings.replacesAll(of: self.replicas[replica].siblings.context) {
+            self.replicas[replica].siblings = source.siblings
+            self.replacements += 1
+        } else {
+            self.replicas[replica].siblings.merge(source.siblings)
+        }
         self.replicas[replica].history.merge(source.history)
     }
 
@@ -205,7 +212,7 @@ struct CausalEpisode {
     @Test(arguments: seeds)
     func siblingsEqualNaiveCausalHistories(seed: UInt64) {
         var random = SeededRandom(seed: seed)
-        var (steps, episodes, most) = (0, 0, 0)
+        var (steps, episodes, most, replacements) = (0, 0, 0, 0)
         while steps < Self.stepsPerSeed {
             let episodeSeed = random.next()
             var episode = CausalEpisode(seed: episodeSeed)
@@ -216,8 +223,10 @@ struct CausalEpisode {
             steps += episode.steps
             episodes += 1
             most = max(most, episode.siblingsMost)
+            replacements += episode.replacements
         }
         print("causal histories: seed \(seed), \(steps) steps in \(episodes) episodes, at most \(most) siblings")
         #expect(most > 5, "the runs hardly ever made siblings")
+        #expect(replacements > 1_000, "the runs hardly ever replaced all")
     }
 }
