@@ -135,6 +135,7 @@ class SteadyTable final : public leveldb::WritableFile {
     }
 
   private:
+    /// All that waits, and from step to step a word to the system.
     Status Write() {
         if (waiting_.empty()) return Status::OK();
         Status status = writeAll(descriptor_, name_, waiting_.data(), waiting_.size(), end_);

@@ -91,7 +91,9 @@ final class SimWorld {
         var listRandom = root.split("listings")
         plan.lists = listRandom.chance(1, in: 4) && options.plantedBug == nil
         var startRandom = root.split("start")
-        if startRandom.chance(1, in: 4), plan.faults == [.membership] { plan.startSpread = .seconds(4) }
+        if startRandom.chance(1, in: 4), plan.faults == [.membership], options.plantedBug == nil {
+            plan.startSpread = .seconds(4)
+        }
         let keys = (0..<plan.keyCount).map { "k\($0)" }
         self.init(options: options, plan: plan, keys: keys, bucketRandom: bucketRandom)
     }

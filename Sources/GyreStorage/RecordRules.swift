@@ -108,18 +108,16 @@ package enum RecordRules {
         _ held: HeldRecord, _ incoming: ByteBuffer, name: ObjectName, heals: Bool
     ) -> RecordDecision {
         let digest = RecordDigest(of: incoming, name: name)
+        if case .held(let record) = held, record.digest == digest, record.body == incoming {
+            return RecordDecision(.merged(digest, clash: false, change: nil))
+        }
+        if case .corrupt = held, !heals { return RecordDecision(.refused(.corrupt)) }
+        let decoded = self.decoded(incoming)
         var mine: Siblings?
-        var theirs: Siblings?
-        switch held {
-        case .absent: break
-        case .corrupt: if !heals { return RecordDecision(.refused(.corrupt)) }
-        case .held(let record):
-            if record.digest == digest, record.body == incoming {
-                return RecordDecision(.merged(digest, clash: false, change: nil))
-            }
-            theirs = self.decoded(incoming)
-            // The usual case: all is news to this side and known to the other, whose bytes are stored as they came.
-            if let theirs, let known = try? Siblings.context(of: record.body), theirs.replacesAll(of: known) {
+        if case .held(let record) = held {
+            // The usual case: all is news to this side and known to the other, whose bytes are stored as they came. The versions
+            // that they replace are not read.
+            if let theirs = decoded, let known = try? Siblings.context(of: record.body), theirs.replacesAll(of: known) {
                 return RecordDecision(
                     .merged(digest, clash: false, change: RecordChange(held, after: digest)),
                     write: self.record(of: theirs, as: incoming, digest))
@@ -127,7 +125,7 @@ package enum RecordRules {
             mine = self.decoded(record.body)
             if mine == nil, !heals { return RecordDecision(.refused(.corrupt)) }
         }
-        guard let theirs = theirs ?? self.decoded(incoming) else { return RecordDecision(.refused(.malformed)) }
+        guard let theirs = decoded else { return RecordDecision(.refused(.malformed)) }
         guard var merged = mine else {
             if theirs.isEmpty {
                 if case .absent = held { return RecordDecision(.merged(digest, clash: false, change: nil)) }
