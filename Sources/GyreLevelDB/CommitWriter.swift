@@ -21,6 +21,8 @@ package struct CommitWriter: ~Copyable {
     private var entryScratch = ByteBuffer()
     private var batchBytes = 0
     private var hasUnsynced = false
+    /// Looks up what comes by the page; made when the commit under way first needs it.
+    private var walk: RecordWalk?
 
     /// A commit takes no further request from this many bytes of records on; LevelDB's own batches end at 4 GiB.
     package static let commitBytesMax = 8 << 20
@@ -60,6 +62,7 @@ package struct CommitWriter: ~Copyable {
             replies.append(StorageReply(tag: requests[index].tag, outcome: outcome))
             index += 1
         }
+        self.walk = nil
         if self.counts != countsBefore { self.put(.counts, self.counts.body) }
         if self.ceiling != ceilingBefore { self.put(.lease, ByteBuffer(integer: self.ceiling)) }
         if self.hints != hintsBefore { self.put(.hintTotals, self.hints.body) }
@@ -75,7 +78,7 @@ package struct CommitWriter: ~Copyable {
         self.batch.clear()
         for place in self.overlay.keys where place.target == nil { self.engine.cache.forget(place.name) }
         self.engine.cache.endCommit()
-        if !self.overlay.isEmpty { self.overlay = [:] }
+        if !self.overlay.isEmpty { self.overlay.removeAll(keepingCapacity: self.overlay.count <= 1_024) }
         // A scratch that one huge record has made large is not kept for ever.
         if self.entryScratch.capacity > 1 << 20 { self.entryScratch = ByteBuffer() }
         return index
@@ -94,7 +97,8 @@ package struct CommitWriter: ~Copyable {
             return RecordRules.read(try self.engine.held(RecordPlace(name), scratch: &self.keyScratch), depth: depth)
         case .update(_, let name, let update):
             return try self.change(RecordPlace(name)) { RecordRules.update($0, update, name: name) }
-        case .merge(_, let name, let record, _):
+        case .merge(_, let name, let record, let isPatient):
+            if isPatient { try self.beginWalk() }
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
             if self.overlay[RecordPlace(name)] == nil, let known = self.engine.cache.record(name),
@@ -113,11 +117,11 @@ package struct CommitWriter: ~Copyable {
             return .kept
         case .hint(_, let hint): return try self.outcome(of: hint)
         case .remove(_, let objects):
-            let stored = try self.engine.held(among: objects.map(\.name))
+            try self.beginWalk()
             var removed: [Bool] = []
             removed.reserveCapacity(objects.count)
             for object in objects {
-                removed.append(try self.remove(object.name, object.digest, stored[object.name]))
+                removed.append(try self.remove(object.name, object.digest))
             }
             return .removed(removed)
         case .list(_, let range): return .listed(try self.engine.list(range))
@@ -159,35 +163,31 @@ package struct CommitWriter: ~Copyable {
         }
     }
 
-    /// `stored` is what is on disk, where that is known.
-    private mutating func remove(
-        _ name: ObjectName, _ digest: RecordDigest?, _ stored: HeldRecord?
-    ) throws(StorageFailure) -> Bool {
+    private mutating func beginWalk() throws(StorageFailure) {
+        if self.walk == nil { self.walk = try RecordWalk(self.engine.database) }
+    }
+
+    private mutating func remove(_ name: ObjectName, _ digest: RecordDigest?) throws(StorageFailure) -> Bool {
         let place = RecordPlace(name)
-        let current: HeldRecord
-        if let record = self.overlay[place] {
-            current = record.map(HeldRecord.held) ?? .absent
-        } else if digest != nil, let record = self.engine.cache.record(name) {
-            current = .held(record)
-        } else if let stored {
-            // Whoever asks without a digest could not read what is on disk; what memory holds says nothing of that.
-            current = stored
-        } else {
-            current = try self.engine.held(place, scratch: &self.keyScratch)
-        }
+        var current = try self.current(place, onDisk: true)
+        // Whoever asks without a digest could not read what is on disk; what memory holds says nothing of that.
+        if case .corrupt = current, digest != nil, let known = self.engine.cache.record(name) { current = .held(known) }
         guard RecordRules.mayDrop(current, digest) else { return false }
         self.counts.remove(current)
         self.forgetTrees()
         place.setKey(&self.keyScratch)
         self.batch.delete(self.keyScratch)
-        self.engine.cache.forget(name)
         self.overlay[place] = .some(nil)
         return true
     }
 
-    private mutating func current(_ place: RecordPlace) throws(StorageFailure) -> HeldRecord {
+    /// What stands at `place`, the commit under way included; with `onDisk`, whatever memory holds of what was there before it.
+    private mutating func current(_ place: RecordPlace, onDisk: Bool = false) throws(StorageFailure) -> HeldRecord {
         if !self.overlay.isEmpty, let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
-        if place.target == nil, let record = self.engine.cache.record(place.name) { return .held(record) }
+        if place.target == nil {
+            if !onDisk, let record = self.engine.cache.record(place.name) { return .held(record) }
+            if let held = try self.walk?.held(place.name) { return held }
+        }
         return try self.engine.held(place, scratch: &self.keyScratch)
     }
 

@@ -9,6 +9,9 @@ enum LookupError: Error {
     case corrupt(String)
     /// The system refused to read.
     case unreadable(String)
+
+    /// What LevelDB's `text` says.
+    init(_ text: String) { self = text.hasPrefix("Corruption") ? .corrupt(text) : .unreadable(text) }
 }
 
 /// An open LevelDB database: its C face in Swift types.
@@ -96,10 +99,7 @@ final class LevelDB: @unchecked Sendable {
         let bytes = key.withUnsafeReadableBytes {
             leveldb_get(self.database, self.reads, Self.chars($0), $0.count, &length, &error)
         }
-        if error != nil {
-            let text = Self.taken(&error) ?? ""
-            throw text.hasPrefix("Corruption") ? .corrupt(text) : .unreadable(text)
-        }
+        if let text = Self.taken(&error) { throw LookupError(text) }
         guard let bytes else { return nil }
         defer { leveldb_free(bytes) }
         var buffer = self.allocator.buffer(capacity: length)
@@ -119,25 +119,20 @@ final class LevelDB: @unchecked Sendable {
     func scan(
         from start: ByteBuffer, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
     ) throws(LookupError) {
-        guard let iterator = leveldb_create_iterator(self.database, self.scans) else {
+        let cursor = try self.cursor(self.scans)
+        start.withUnsafeReadableBytes { cursor.seek($0) }
+        while cursor.isValid, body(cursor.key, cursor.value) { cursor.next() }
+        try cursor.check()
+    }
+
+    /// A cursor over the database as it is now; the blocks that it reads are kept in the cache.
+    func cursor() throws(LookupError) -> LevelDBCursor { try self.cursor(self.reads) }
+
+    private func cursor(_ options: OpaquePointer) throws(LookupError) -> LevelDBCursor {
+        guard let iterator = leveldb_create_iterator(self.database, options) else {
             throw .unreadable("LevelDB gave no iterator")
         }
-        defer { leveldb_iter_destroy(iterator) }
-        start.withUnsafeReadableBytes { leveldb_iter_seek(iterator, Self.chars($0), $0.count) }
-        while leveldb_iter_valid(iterator) != 0 {
-            var keyBytes = 0
-            var valueBytes = 0
-            let key = leveldb_iter_key(iterator, &keyBytes)
-            let value = leveldb_iter_value(iterator, &valueBytes)
-            let wantsMore = body(
-                UnsafeRawBufferPointer(start: key, count: keyBytes),
-                UnsafeRawBufferPointer(start: value, count: valueBytes))
-            if !wantsMore { break }
-            leveldb_iter_next(iterator)
-        }
-        var error: UnsafeMutablePointer<CChar>?
-        leveldb_iter_get_error(iterator, &error)
-        if let text = Self.taken(&error) { throw text.hasPrefix("Corruption") ? .corrupt(text) : .unreadable(text) }
+        return LevelDBCursor(iterator, of: self)
     }
 
     /// Rewrites everything into as few tables as possible; blocks until done. For tests and measurements.
@@ -151,7 +146,7 @@ final class LevelDB: @unchecked Sendable {
     }
 
     /// The error text, freed; nil when there was no error.
-    private static func taken(_ error: inout UnsafeMutablePointer<CChar>?) -> String? {
+    static func taken(_ error: inout UnsafeMutablePointer<CChar>?) -> String? {
         guard let text = error else { return nil }
         defer {
             leveldb_free(text)

@@ -116,34 +116,6 @@ package final class LevelDBEngine: Sendable {
         return held
     }
 
-    /// What is held under names that follow each other in storage order, as those of a listing do, without bodies: one walk, where
-    /// each lookup would search all tables anew. Left out is what the walk does not meet; nothing is known when it met damage,
-    /// behind which LevelDB would show older records.
-    func held(among names: [ObjectName]) throws(StorageFailure) -> [ObjectName: HeldRecord] {
-        guard let first = names.first, let last = names.last else { return [:] }
-        let end = StorageKey.bytes(of: last)
-        var found: [ObjectName: HeldRecord] = [:]
-        found.reserveCapacity(names.count)
-        do {
-            try self.database.scan(from: StorageKey.bytes(of: first)) { key, value in
-                let isPast = end.withUnsafeReadableBytes { $0.lexicographicallyPrecedes(key) }
-                if isPast || found.count >= Self.walkMax { return false }
-                guard let name = try? StorageKey.name(from: ByteBuffer(bytes: key)) else { return true }
-                found[name] = RecordFormat.read(ByteBuffer(bytes: value), name: name).withoutBody
-                return true
-            }
-        } catch {
-            switch error {
-            case .corrupt: return [:]
-            case .unreadable(let text): throw StorageFailure("a scan of the store failed: \(text)")
-            }
-        }
-        return found
-    }
-
-    /// A walk ends after this many objects: new ones may have come between those it is for.
-    private static let walkMax = 1_024
-
     /// The bytes of the value at `place` as far as LevelDB gives them out; zero when it does not.
     func storedBytes(_ place: RecordPlace) throws(StorageFailure) -> Int {
         var key = ByteBuffer()
@@ -221,6 +193,7 @@ package final class LevelDBEngine: Sendable {
     ) throws(StorageFailure) -> ObjectPage {
         var page = ObjectPage()
         var bytes = 0
+        var scratch = ByteBuffer()
         try self.scan(from: start) { key, value in
             let name: ObjectName
             switch judge(ByteBuffer(bytes: key)) {
@@ -235,7 +208,9 @@ package final class LevelDBEngine: Sendable {
                 page.next = name
                 return false
             }
-            let held = RecordFormat.read(ByteBuffer(bytes: value), name: name)
+            scratch.clear()
+            scratch.writeBytes(value)
+            let held = RecordFormat.read(scratch, name: name)
             if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
             guard let entry = ListedObject(name, held, shape) else { return true }
             bytes += entry.bytes
