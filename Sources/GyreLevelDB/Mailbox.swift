@@ -67,8 +67,10 @@ final class Mailbox: @unchecked Sendable {
     }
 
     /// Moves everything queued into `requests`, which must be empty, of the patient ones a piece; waits for it until `deadline`
-    /// (monotonic nanoseconds), or for ever.
-    func take(into requests: inout [StorageRequest], until deadline: Int64?) -> Wake {
+    /// (monotonic nanoseconds), or for ever. What is there before `earliest` waits until then for what else comes.
+    func take(
+        into requests: inout [StorageRequest], notBefore earliest: Int64 = 0, until deadline: Int64?
+    ) -> Wake {
         precondition(requests.isEmpty, "\(requests.count) requests not served yet")
         pthread_mutex_lock(self.mutex)
         defer { pthread_mutex_unlock(self.mutex) }
@@ -88,6 +90,11 @@ final class Mailbox: @unchecked Sendable {
             }
         }
         self.isTakerAsleep = false
+        if earliest > 0, Self.clock < earliest {
+            pthread_mutex_unlock(self.mutex)
+            Self.sleep(until: earliest)
+            pthread_mutex_lock(self.mutex)
+        }
         swap(&self.waiting, &requests)
         if !self.patient.isEmpty { self.movePiece(into: &requests) }
         return .requests
@@ -114,6 +121,11 @@ final class Mailbox: @unchecked Sendable {
         self.isClosed = true
         pthread_mutex_unlock(self.mutex)
         pthread_cond_signal(self.condition)
+    }
+
+    private static func sleep(until moment: Int64) {
+        var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
+        while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 
     /// The monotonic clock in nanoseconds, on which deadlines are measured.

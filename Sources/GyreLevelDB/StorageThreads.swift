@@ -90,10 +90,13 @@ package final class StorageThreads: Sendable {
         var syncDeadline: Int64?
         do throws(StorageFailure) {
             var writer = try CommitWriter(self.engine)
+            let isPaced = self.engine.options.durability == .always
+            var pace = CommitPace()
             while true {
-                let wake = self.writes.take(into: &requests, until: syncDeadline)
+                let wake = self.writes.take(
+                    into: &requests, notBefore: isPaced ? pace.earliest : 0, until: syncDeadline)
                 if self.hasFailed.load(ordering: .relaxed) { return }
-                try self.commit(&requests, &writer)
+                try self.commit(&requests, &writer, &pace)
                 if let interval {
                     if wake != .requests || syncDeadline.map({ $0 <= Mailbox.clock }) ?? false {
                         try writer.sync()
@@ -107,7 +110,7 @@ package final class StorageThreads: Sendable {
     }
 
     private func commit(
-        _ requests: inout [StorageRequest], _ writer: inout CommitWriter
+        _ requests: inout [StorageRequest], _ writer: inout CommitWriter, _ pace: inout CommitPace
     ) throws(StorageFailure) {
         var start = 0
         while start < requests.count {
@@ -115,7 +118,9 @@ package final class StorageThreads: Sendable {
             replies.reserveCapacity(min(requests.count - start, self.engine.options.commitMax))
             let began = Mailbox.clock
             start = try writer.commit(requests, from: start, into: &replies)
-            self.engine.counters.noteCommit(nanoseconds: Mailbox.clock - began, writes: replies.count)
+            let ended = Mailbox.clock
+            pace.note(began: began, ended: ended, writes: replies.count)
+            self.engine.counters.noteCommit(nanoseconds: ended - began, writes: replies.count)
             self.answer(replies)
         }
         requests.removeAll(keepingCapacity: true)
