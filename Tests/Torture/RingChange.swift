@@ -4,6 +4,7 @@ import GyreBase
 import GyreClient
 import GyreMembership
 import GyreMessages
+import NIOPosix
 
 /// Three nodes become six and then four while clients put and get: nothing is lost, nothing stale is read, no request fails, the
 /// load is even after each step, and about as much moves as must.
@@ -47,11 +48,13 @@ struct RingChange {
             keys: self.keys, valueBytes: self.valueBytes, except: Array(Self.first..<Self.most))
         say("  loaded within \(milliseconds(took)) ms")
 
-        let client = try self.cluster.makeClient(timeout: .seconds(5), name: "ring")
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let client = try self.cluster.makeClient(timeout: .seconds(5), name: "ring", group: loop)
         let writer = PacedWriter(client, rate: self.rate)
         let reader = PacedReader(client, rate: self.rate, of: writer)
-        async let writing: Void = writer.run()
-        async let reading: Void = reader.run()
+        let executor = LoopExecutor(loop)
+        async let writing: Void = withTaskExecutorPreference(executor) { await writer.run() }
+        async let reading: Void = withTaskExecutorPreference(executor) { await reader.run() }
         let result = await Result.catching { try await self.changeAll(writer, reader) }
         writer.stop()
         reader.stop()

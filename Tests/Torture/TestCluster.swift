@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import GyreClient
+import NIOCore
 
 /// Three nodes or more on loopback, N=3 R=2 W=2, each with all of them as its seeds. Used by one task.
 final class TestCluster {
@@ -173,12 +174,14 @@ final class TestCluster {
         return outcomes
     }
 
-    /// A client that knows all nodes.
-    func makeClient(timeout: Duration = .seconds(1), name: String = "torture") throws -> GyreClient {
+    /// A client that knows all nodes; its loop is one of `group`, or of those that the process shares.
+    func makeClient(
+        timeout: Duration = .seconds(1), name: String = "torture", group: (any EventLoopGroup)? = nil
+    ) throws -> GyreClient {
         var options = ClientOptions()
         options.timeout = timeout
         options.name = name
-        return try GyreClient(nodes: self.addresses, options: options)
+        return try GyreClient(nodes: self.addresses, options: options, group: group)
     }
 
     /// The last lines of each log.
