@@ -42,7 +42,7 @@ package struct RingChangeOptions: Hashable, Sendable {
     package var fetchRate = 2 * Self.fetchRatePerProcessor
     /// Keys a second that all nodes fetch together, where several gain: each has its log and its tables to write.
     package var fetchRateOfSeveral = 2 * Self.fetchRateOfSeveralPerProcessor
-    private static let fetchRatePerProcessor = 26_500
+    private static let fetchRatePerProcessor = 27_500
     private static let fetchRateOfSeveralPerProcessor = 10_000
 
     /// Sets the two rates for a node with so many processors, 1 or more.
