@@ -7,8 +7,11 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <new>
 #include <string>
@@ -103,11 +106,48 @@ class GrownLog final : public leveldb::WritableFile {
     size_t length_ = 0;
 };
 
+int64_t monotonicMicroseconds() {
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1'000;
+}
+
+/// How long the thread for tables may rest between two pieces of its work. Any thread.
+class TableRest {
+  public:
+    void writeBegins() { writing_.store(monotonicMicroseconds(), std::memory_order_relaxed); }
+    void writeEnds() { writing_.store(0, std::memory_order_relaxed); }
+    void setBehind(bool isBehind) { isBehind_.store(isBehind, std::memory_order_relaxed); }
+
+    /// Rests after a piece of work of so many microseconds, unless tables are behind or a write seems to wait for them.
+    void after(int64_t took) const {
+        const int64_t writing = writing_.load(std::memory_order_relaxed);
+        if (isBehind_.load(std::memory_order_relaxed)) return;
+        if (writing != 0 && monotonicMicroseconds() - writing > kWriteWaits) return;
+        const int64_t rest = std::min(took * kFactor, kMost);
+        timespec time{0, static_cast<long>(rest) * 1'000};
+        nanosleep(&time, nullptr);
+    }
+
+  private:
+    static constexpr int64_t kFactor = 2;
+    static constexpr int64_t kMost = 40'000;
+    static constexpr int64_t kWriteWaits = 20'000;
+
+    /// Since when a write is under way; zero when none is.
+    std::atomic<int64_t> writing_{0};
+    std::atomic<bool> isBehind_{false};
+};
+
+/// Whether this thread is the one that LevelDB merges tables on. Others that write one, as when a store is opened, never rest.
+thread_local bool isTableThread = false;
+
 /// A table whose bytes go to the disk while it is written. Left to its end, a sync would send many MiB at once, and the syncs of
 /// the log, for which clients wait, would stand behind them.
 class SteadyTable final : public leveldb::WritableFile {
   public:
-    SteadyTable(std::string name, int descriptor) : name_(std::move(name)), descriptor_(descriptor) {}
+    SteadyTable(std::string name, int descriptor, const TableRest &rest)
+        : name_(std::move(name)), descriptor_(descriptor), rest_(rest), worked_(monotonicMicroseconds()) {}
 
     ~SteadyTable() override {
         if (descriptor_ >= 0) Close();
@@ -148,6 +188,10 @@ class SteadyTable final : public leveldb::WritableFile {
         if (steady_ && status.ok() && begun_ > done_) status = Range(done_, begun_, SYNC_FILE_RANGE_WAIT_BEFORE);
         done_ = begun_;
         begun_ = end_;
+        if (status.ok() && isTableThread) {
+            rest_.after(monotonicMicroseconds() - worked_);
+            worked_ = monotonicMicroseconds();
+        }
         return status;
     }
 
@@ -169,6 +213,9 @@ class SteadyTable final : public leveldb::WritableFile {
 
     const std::string name_;
     int descriptor_;
+    const TableRest &rest_;
+    /// When the piece of work under way began.
+    int64_t worked_;
     std::string waiting_;
     /// Where the table ends, without what waits; up to where it was begun to be written to the disk; up to where that is done.
     size_t end_ = 0;
@@ -190,10 +237,12 @@ class ServingEnv final : public leveldb::EnvWrapper {
         if (isLog) {
             *result = new GrownLog(name, descriptor, step_);
         } else {
-            *result = new SteadyTable(name, descriptor);
+            *result = new SteadyTable(name, descriptor, rest_);
         }
         return Status::OK();
     }
+
+    TableRest &rest() { return rest_; }
 
     /// LevelDB's thread for tables gives way to the threads that serve: while it and they want the processors, clients would wait
     /// several slices of time for each step of their requests. It keeps a share, as writers wait for tables in the end.
@@ -213,6 +262,7 @@ class ServingEnv final : public leveldb::EnvWrapper {
         // A thread inherits the name of the one that starts it, which is the writer's.
         static thread_local const bool isNamed [[maybe_unused]] =
             prctl(PR_SET_NAME, "gyre-tables") == 0 && setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice) == 0;
+        isTableThread = true;
         std::unique_ptr<Work> work(static_cast<Work *>(argument));
         work->function(work->argument);
     }
@@ -225,7 +275,10 @@ class ServingEnv final : public leveldb::EnvWrapper {
     }
 
     const size_t step_;
+    TableRest rest_;
 };
+
+TableRest &restOf(leveldb_env_t *env) { return static_cast<ServingEnv *>(env->rep)->rest(); }
 
 }  // namespace
 
@@ -244,3 +297,9 @@ leveldb_env_t *gyre_log_env_create(size_t step) {
     }
     return env;
 }
+
+void gyre_log_env_write_begins(leveldb_env_t *env) { restOf(env).writeBegins(); }
+
+void gyre_log_env_write_ends(leveldb_env_t *env) { restOf(env).writeEnds(); }
+
+void gyre_log_env_set_behind(leveldb_env_t *env, bool is_behind) { restOf(env).setBehind(is_behind); }

@@ -20,6 +20,7 @@ package struct CommitWriter: ~Copyable {
     private var keyScratch = ByteBuffer()
     private var entryScratch = ByteBuffer()
     private var batchBytes = 0
+    private var tablePace: TablePace
     private var hasUnsynced = false
     /// Looks up what comes by the page; made when the commit under way first needs it.
     private var walk: RecordWalk?
@@ -31,6 +32,7 @@ package struct CommitWriter: ~Copyable {
     package init(_ engine: LevelDBEngine) throws(StorageFailure) {
         self.engine = engine
         self.batch = try WriteBatch()
+        self.tablePace = TablePace(bufferBytes: engine.options.writeBufferBytes)
         self.counts = engine.counters.objectCounts
         self.ceiling = engine.recovered.counterFloor
         self.hints = engine.counters.hintTotals
@@ -76,6 +78,9 @@ package struct CommitWriter: ~Copyable {
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
         self.batch.clear()
+        let database = self.engine.database
+        let isBehind = self.tablePace.isBehind(after: self.batchBytes, at: Mailbox.clock) { database.levelZeroTables }
+        if let isBehind { database.setTablesBehind(isBehind) }
         for place in self.overlay.keys where place.target == nil { self.engine.cache.forget(place.name) }
         self.engine.cache.endCommit()
         if !self.overlay.isEmpty { self.overlay.removeAll(keepingCapacity: self.overlay.count <= 1_024) }

@@ -110,7 +110,9 @@ final class LevelDB: @unchecked Sendable {
     /// Writes the whole batch or nothing; with `isSynced` it is on disk afterwards.
     func write(_ batch: borrowing WriteBatch, isSynced: Bool) throws(StorageFailure) {
         var error: UnsafeMutablePointer<CChar>?
+        if let environment = self.environment { gyre_log_env_write_begins(environment) }
         leveldb_write(self.database, isSynced ? self.syncedWrites : self.plainWrites, batch.raw, &error)
+        if let environment = self.environment { gyre_log_env_write_ends(environment) }
         if let text = Self.taken(&error) { throw StorageFailure("a write to the store failed: \(text)") }
     }
 
@@ -135,8 +137,20 @@ final class LevelDB: @unchecked Sendable {
         return LevelDBCursor(iterator, of: self)
     }
 
+    /// Whether the thread for tables is to go on without rests. From any thread.
+    func setTablesBehind(_ isBehind: Bool) {
+        if let environment = self.environment { gyre_log_env_set_behind(environment, isBehind) }
+    }
+
+    /// How many tables wait in level 0 to be merged.
+    var levelZeroTables: Int { self.property("leveldb.num-files-at-level0").flatMap { Int($0) } ?? 0 }
+
     /// Rewrites everything into as few tables as possible; blocks until done. For tests and measurements.
-    func compact() { leveldb_compact_range(self.database, nil, 0, nil, 0) }
+    func compact() {
+        if let environment = self.environment { gyre_log_env_write_begins(environment) }
+        leveldb_compact_range(self.database, nil, 0, nil, 0)
+        if let environment = self.environment { gyre_log_env_write_ends(environment) }
+    }
 
     /// One of LevelDB's own properties, such as `leveldb.stats`; nil if it has none of that name.
     func property(_ name: String) -> String? {

@@ -1,6 +1,7 @@
 #ifndef CLEVELLOG_H
 #define CLEVELLOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -16,11 +17,20 @@ typedef struct leveldb_env_t leveldb_env_t;
 /// pwrite, so a killed process loses nothing of it. The rest of a log that was not closed is zeros, which `LogTail` cuts off
 /// before the database is opened.
 ///
-/// Tables go to the disk while they are written, 256 KiB at a time, so that no sync of a log waits behind a whole table.
+/// Tables go to the disk while they are written, 256 KiB at a time, so that no sync of a log waits behind a whole table. The thread
+/// that merges them rests after each piece, twice as long as it took and 40 ms at most, so that what clients wait for has the
+/// processors and the disk meanwhile; not while a write has been under way for 20 ms, nor while the owner says that tables are behind.
 ///
 /// `leveldb_env_destroy` ends it, after the database is closed. NULL when the LevelDB at hand keeps its C environments in
 /// another shape than 1.23 does, or when there is no memory: then LevelDB's default environment serves.
 leveldb_env_t *gyre_log_env_create(size_t step);
+
+/// Around each write to the database; one thread writes. `env` is one that `gyre_log_env_create` gave, here and below.
+void gyre_log_env_write_begins(leveldb_env_t *env);
+void gyre_log_env_write_ends(leveldb_env_t *env);
+
+/// Whether more tables wait to be merged than is good for reads and writes. Any thread.
+void gyre_log_env_set_behind(leveldb_env_t *env, bool is_behind);
 
 #ifdef __cplusplus
 }
