@@ -12,6 +12,8 @@ struct CommitPace {
     private static let periodMax: Int64 = 20_000_000
     /// Each commit moves the means by this part of the difference.
     private static let weight: Int64 = 16
+    /// The mean of writes up to which commits carry what one client sends, in 1/1024.
+    private static let aloneMost: Int64 = 1_088
 
     private var lastBegan: Int64 = 0
     /// Means over the last commits: from one to the next, and how long each took, in nanoseconds; the writes of each, in 1/1024.
@@ -28,8 +30,9 @@ struct CommitPace {
         self.writes += (Int64(min(writes, 1 << 20)) * 1_024 - self.writes) / Self.weight
     }
 
-    /// The moment before which no commit begins; in the past when there is no reason to wait.
+    /// The moment before which no commit should begin with what waits; in the past when there is no reason to wait.
     var earliest: Int64 {
+        guard self.writes > Self.aloneMost else { return self.lastBegan }
         // Writes a second times the time that one takes, above three quarters: the writer could hardly keep up one by one.
         guard self.took * self.writes * 4 > self.period * 1_024 * 3 else { return self.lastBegan }
         return self.lastBegan + min(Self.restMax, self.took * Self.restFactor)

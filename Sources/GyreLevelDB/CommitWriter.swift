@@ -24,6 +24,10 @@ package struct CommitWriter: ~Copyable {
     private var hasUnsynced = false
     /// Looks up what comes by the page; made when the commit under way first needs it.
     private var walk: RecordWalk?
+    private var mayWalk = false
+    /// Commits that do without, as a walk was slow.
+    private var commitsWithoutWalk = 0
+    private static let commitsAfterSlowWalk = 256
 
     /// A commit takes no further request from this many bytes of records on; LevelDB's own batches end at 4 GiB.
     package static let commitBytesMax = 8 << 20
@@ -64,7 +68,7 @@ package struct CommitWriter: ~Copyable {
             replies.append(StorageReply(tag: requests[index].tag, outcome: outcome))
             index += 1
         }
-        self.walk = nil
+        self.endWalk()
         if self.counts != countsBefore { self.put(.counts, self.counts.body) }
         if self.ceiling != ceilingBefore { self.put(.lease, ByteBuffer(integer: self.ceiling)) }
         if self.hints != hintsBefore { self.put(.hintTotals, self.hints.body) }
@@ -77,9 +81,11 @@ package struct CommitWriter: ~Copyable {
         if self.hints != hintsBefore { counters.set(self.hints) }
         counters.commits.wrappingAdd(1, ordering: .relaxed)
         counters.committedWrites.wrappingAdd(UInt64(self.batch.count), ordering: .relaxed)
+        // Keys and what LevelDB adds to each entry, besides the values.
+        let written = self.batchBytes + self.batch.count * 64
         self.batch.clear()
         let database = self.engine.database
-        let isBehind = self.tablePace.isBehind(after: self.batchBytes, at: Mailbox.clock) { database.levelZeroTables }
+        let isBehind = self.tablePace.isBehind(after: written, at: Mailbox.clock) { database.levelZeroTables }
         if let isBehind { database.setTablesBehind(isBehind) }
         for place in self.overlay.keys where place.target == nil { self.engine.cache.forget(place.name) }
         self.engine.cache.endCommit()
@@ -103,7 +109,7 @@ package struct CommitWriter: ~Copyable {
         case .update(_, let name, let update):
             return try self.change(RecordPlace(name)) { RecordRules.update($0, update, name: name) }
         case .merge(_, let name, let record, let isPatient):
-            if isPatient { try self.beginWalk() }
+            if isPatient { self.mayWalk = true }
             return try self.change(RecordPlace(name)) { RecordRules.merge($0, record, name: name, heals: false) }
         case .heal(_, let name, let record):
             if self.overlay[RecordPlace(name)] == nil, let known = self.engine.cache.record(name),
@@ -122,7 +128,7 @@ package struct CommitWriter: ~Copyable {
             return .kept
         case .hint(_, let hint): return try self.outcome(of: hint)
         case .remove(_, let objects):
-            try self.beginWalk()
+            self.mayWalk = true
             var removed: [Bool] = []
             removed.reserveCapacity(objects.count)
             for object in objects {
@@ -168,8 +174,20 @@ package struct CommitWriter: ~Copyable {
         }
     }
 
-    private mutating func beginWalk() throws(StorageFailure) {
+    /// As far as a walk can tell what stands under `name`.
+    private mutating func walked(_ name: ObjectName) throws(StorageFailure) -> HeldRecord? {
+        guard self.mayWalk, self.commitsWithoutWalk == 0 else { return nil }
         if self.walk == nil { self.walk = try RecordWalk(self.engine.database) }
+        let held = try self.walk?.held(name)
+        if case .corrupt? = held { self.engine.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }
+        return held
+    }
+
+    private mutating func endWalk() {
+        if self.mayWalk, self.commitsWithoutWalk > 0 { self.commitsWithoutWalk -= 1 }
+        if self.walk?.wasSlow ?? false { self.commitsWithoutWalk = Self.commitsAfterSlowWalk }
+        self.walk = nil
+        self.mayWalk = false
     }
 
     private mutating func remove(_ name: ObjectName, _ digest: RecordDigest?) throws(StorageFailure) -> Bool {
@@ -191,7 +209,7 @@ package struct CommitWriter: ~Copyable {
         if !self.overlay.isEmpty, let record = self.overlay[place] { return record.map(HeldRecord.held) ?? .absent }
         if place.target == nil {
             if !onDisk, let record = self.engine.cache.record(place.name) { return .held(record) }
-            if let held = try self.walk?.held(place.name) { return held }
+            if let held = try self.walked(place.name) { return held }
         }
         return try self.engine.held(place, scratch: &self.keyScratch)
     }

@@ -86,6 +86,8 @@ final class LevelDB: @unchecked Sendable {
     }
 
     deinit {
+        // Whoever closes waits for the thread for tables.
+        self.setTablesBehind(true)
         leveldb_close(self.database)
         Self.release(
             self.options, self.reads, self.scans, self.plainWrites, self.syncedWrites, self.policy, self.cache,

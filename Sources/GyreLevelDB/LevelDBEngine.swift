@@ -208,7 +208,7 @@ package final class LevelDBEngine: Sendable {
                 page.next = name
                 return false
             }
-            scratch.clear()
+            scratch.clear(minimumCapacity: value.count)
             scratch.writeBytes(value)
             let held = RecordFormat.read(scratch, name: name)
             if case .corrupt = held { self.counters.corruptRecords.wrappingAdd(1, ordering: .relaxed) }

@@ -77,7 +77,7 @@ final class RecordCache: Sendable {
         }
     }
 
-    /// Forgets what was known of `name`, which the commit under way changes; called again when that is in the store.
+    /// Forgets what was known of `name`, which the commit under way changed; called when that is in the store.
     func forget(_ name: ObjectName) {
         self.state.withLock { state in
             state.changes[state.kind(name)] &+= 1

@@ -6,8 +6,9 @@ import NIOCore
 /// Looks up objects that follow each other in storage order, as those of a page do: one cursor goes along, where each lookup
 /// would search all tables anew. What is not there costs one comparison with what comes next.
 ///
-/// Sees what was committed when it was made. It gives up, and says so by nil, where it met damage or where the names lie too far
-/// apart. Confined to its owner.
+/// Sees what was committed when it was made. It gives up, and says so by nil, where it met damage, where the names lie too far
+/// apart, and where a move takes long: LevelDB passes over what was removed and is not merged yet, entry by entry. Confined to its
+/// owner.
 struct RecordWalk: ~Copyable {
     private let cursor: LevelDBCursor
     private var key = ByteBuffer()
@@ -16,6 +17,8 @@ struct RecordWalk: ~Copyable {
     private var value = ByteBuffer()
     private var isPlaced = false
     private var isOver = false
+    /// Whether a move took so long that the next commits had better look up one by one.
+    private(set) var wasSlow = false
     private var lookups = 0
     private var seeks = 0
 
@@ -24,6 +27,8 @@ struct RecordWalk: ~Copyable {
     /// So often it may be placed anew, and once more every `lookupsPerSeek`: a lookup of its own costs a fraction of that.
     private static let seeksMax = 4
     private static let lookupsPerSeek = 16
+    /// A move takes some microseconds, and some tens where it reads a block; in nanoseconds.
+    private static let moveMax: Int64 = 1_000_000
 
     init(_ database: LevelDB) throws(StorageFailure) {
         do { self.cursor = try database.cursor() } catch {
@@ -46,7 +51,7 @@ struct RecordWalk: ~Copyable {
         }
         guard self.cursor.isValid, self.order(of: self.key) == 0 else { return .absent }
         // Whoever dropped the record before this one has given its memory back.
-        self.value.clear()
+        self.value.clear(minimumCapacity: self.cursor.value.count)
         self.value.writeBytes(self.cursor.value)
         return RecordFormat.read(self.value, name: name)
     }
@@ -57,8 +62,7 @@ struct RecordWalk: ~Copyable {
         var steps = 0
         while self.cursor.isValid, self.order(of: self.key) > 0 {
             guard steps < Self.stepsMax else { return try self.seek() }
-            self.cursor.next()
-            try self.cursor.check()
+            try self.timed { $0.next() }
             steps += 1
         }
     }
@@ -66,8 +70,18 @@ struct RecordWalk: ~Copyable {
     private mutating func seek() throws(LookupError) {
         self.seeks += 1
         self.isPlaced = true
-        self.key.withUnsafeReadableBytes { self.cursor.seek($0) }
+        let key = self.key
+        try self.timed { cursor in key.withUnsafeReadableBytes { cursor.seek($0) } }
+    }
+
+    private mutating func timed(_ move: (borrowing LevelDBCursor) -> Void) throws(LookupError) {
+        let began = Mailbox.clock
+        move(self.cursor)
         try self.cursor.check()
+        // The answer of this move is right all the same.
+        guard Mailbox.clock - began > Self.moveMax else { return }
+        self.isOver = true
+        self.wasSlow = true
     }
 
     /// How `key` compares with where the cursor stands: below zero before it, zero there, above zero behind it.
