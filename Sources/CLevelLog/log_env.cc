@@ -130,7 +130,7 @@ class TableRest {
     }
 
   private:
-    static constexpr int64_t kFactor = 2;
+    static constexpr int64_t kFactor = 6;
     static constexpr int64_t kMost = 40'000;
     static constexpr int64_t kWriteWaits = 20'000;
 
