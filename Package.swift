@@ -174,8 +174,8 @@ let package = Package(
         tests(
             "StorageConformanceTests",
             [
-                "CLevelDB", "GyreBase", "GyreCausality", "GyreStorage", "GyreLevelDB", "StorageTorture", nioCore,
-                nioLocks,
+                "CLevelDB", "CLevelLog", "GyreBase", "GyreCausality", "GyreStorage", "GyreLevelDB", "StorageTorture",
+                nioCore, nioLocks,
             ]
         ),
         // Killed by the tests above in mid-write; also measures the store. Never installed.
@@ -214,9 +214,9 @@ let package = Package(
         tests(
             "GyreHTTPTests",
             [
-                "GyreBase", "GyreCausality", "GyreMembership", "GyreMessages", "GyreServer", "GyreMetrics", "GyreHTTP",
-                nioCore,
-                coreMetrics, logging,
+                "GyreBase", "GyreCausality", "GyreClient", "GyreMembership", "GyreMessages", "GyreServer",
+                "GyreReports",
+                "GyreMetrics", "GyreHTTP", nioCore, coreMetrics, logging,
             ]
         ),
         tests("GyreTracingTests", ["GyreBase", "GyreTracing", tracing]),

@@ -119,21 +119,17 @@ class TableRest {
     void writeEnds() { writing_.store(0, std::memory_order_relaxed); }
     void setBehind(bool isBehind) { isBehind_.store(isBehind, std::memory_order_relaxed); }
 
-    /// Rests after a piece of work of so many microseconds, unless tables are behind or a write seems to wait for them.
+    /// Rests after a piece of work of so many microseconds.
     void after(int64_t took) const {
-        const int64_t writing = writing_.load(std::memory_order_relaxed);
-        if (isBehind_.load(std::memory_order_relaxed)) return;
-        if (writing != 0 && monotonicMicroseconds() - writing > kWriteWaits) return;
-        const int64_t rest = std::min(took * kFactor, kMost);
+        const int64_t since = writing_.load(std::memory_order_relaxed);
+        const int64_t writing = since == 0 ? 0 : monotonicMicroseconds() - since;
+        const int64_t rest = gyre_table_rest(took, isBehind_.load(std::memory_order_relaxed), writing);
+        if (rest <= 0) return;
         timespec time{0, static_cast<long>(rest) * 1'000};
         nanosleep(&time, nullptr);
     }
 
   private:
-    static constexpr int64_t kFactor = 6;
-    static constexpr int64_t kMost = 40'000;
-    static constexpr int64_t kWriteWaits = 20'000;
-
     /// Since when a write is under way; zero when none is.
     std::atomic<int64_t> writing_{0};
     std::atomic<bool> isBehind_{false};
@@ -281,6 +277,15 @@ class ServingEnv final : public leveldb::EnvWrapper {
 TableRest &restOf(leveldb_env_t *env) { return static_cast<ServingEnv *>(env->rep)->rest(); }
 
 }  // namespace
+
+int64_t gyre_table_rest(int64_t took, bool is_behind, int64_t writing) {
+    // Six times as long: after much was written nobody waits for merges, and three replicas do the same ones at about the same time.
+    constexpr int64_t kFactor = 6;
+    constexpr int64_t kMost = 42'000;
+    constexpr int64_t kWriteWaits = 20'000;
+    if (is_behind || writing > kWriteWaits) return 0;
+    return std::clamp<int64_t>(took, 0, kMost / kFactor) * kFactor;
+}
 
 leveldb_env_t *gyre_log_env_create(size_t step) {
     std::unique_ptr<leveldb_env_t, void (*)(leveldb_env_t *)> known(

@@ -266,4 +266,11 @@ package struct ClusterStatus: Hashable, Sendable {
 
     /// Whether all that answered computed the same ring.
     package var agreesOnRing: Bool { Set(self.reports.map(\.ringHash)).count == 1 }
+
+    /// Whether any that answered knows of a change of the ring that is not over.
+    package var isRingChanging: Bool {
+        self.reports.contains { report in
+            report.counters.contains { $0.name == StatusReport.ringChanging && $0.value > 0 }
+        }
+    }
 }

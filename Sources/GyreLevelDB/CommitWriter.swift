@@ -63,9 +63,10 @@ package struct CommitWriter: ~Copyable {
         while index < end, self.batchBytes < Self.commitBytesMax {
             // A listing that takes its place among the writes must see those before it, and so must the walk of a removal: both
             // begin a commit.
-            if requests[index].seesDiskOnly, self.batch.count > 0 { break }
-            let outcome = try self.outcome(of: requests[index])
-            replies.append(StorageReply(tag: requests[index].tag, outcome: outcome))
+            let request = requests[index]
+            if request.seesDiskOnly, self.batch.count > 0 { break }
+            let outcome = try self.outcome(of: request)
+            replies.append(StorageReply(tag: request.tag, outcome: outcome))
             index += 1
         }
         self.endWalk()

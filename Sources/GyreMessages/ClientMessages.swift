@@ -230,6 +230,8 @@ package struct StatusReport: Hashable, Sendable {
 
     /// The counter that is 1 while another process shows itself under the answering node's identity, and for a minute after.
     package static let identityInUse = "identity_in_use_elsewhere"
+    /// The counter that is 1 while the answering node knows of a change of the ring that is not over.
+    package static let ringChanging = "ring_changing"
 
     /// Hints kept for one node.
     package struct Backlog: Hashable, Sendable {

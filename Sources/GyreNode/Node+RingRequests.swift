@@ -168,7 +168,7 @@ extension Node {
     func transferFigures(at now: Now) -> [(name: String, value: UInt64)] {
         let report = self.ringReport(at: now)
         return [
-            ("ring_changing", report.state.next == nil ? 0 : 1), ("transfer_bytes", report.bytesFetched),
+            (StatusReport.ringChanging, report.state.next == nil ? 0 : 1), ("transfer_bytes", report.bytesFetched),
             ("transfer_keys", report.keysFetched), ("transfer_milliseconds", report.elapsedMilliseconds),
             ("transfer_partitions_foreign", report.partitionsForeign),
             ("transfer_partitions_gained", report.partitionsGained),

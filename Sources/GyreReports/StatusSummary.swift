@@ -84,7 +84,8 @@ package struct StatusSummary: Sendable {
 
     /// Whom a change of the ring waits for in vain, and what to do about it.
     private static func blocked(_ status: ClusterStatus, _ change: RingReport?) -> [String] {
-        guard let change, change.isChanging else { return [] }
+        guard let change else { return status.isRingChanging ? ["the ring is changing"] : [] }
+        guard change.isChanging else { return [] }
         let down = change.waitsFor.filter { node in
             status.members.first { $0.node == node }?.liveness == .dead || status.report(of: node) == nil
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import GyreReports
 import GyreSimulator
 
 /// `gyre simulate`: runs whole clusters in virtual time under faults and checks that they keep every promise.
@@ -60,8 +61,8 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         if let path = self.scenario {
             return try await reportingFailures(json: self.json) {
-                guard let node = self.crash else { return try Self.play(path, rewriting: self.rewrite) }
-                try Self.sweep(path, crashing: node, losingPower: self.power)
+                guard let node = self.crash else { return try self.play(path) }
+                try self.sweep(path, crashing: node)
             }
         }
         let clock = ContinuousClock()
@@ -71,7 +72,7 @@ struct SimulateCommand: AsyncParsableCommand {
         let elapsed = clock.now - start
         let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
         if self.json {
-            print(self.document(batch, seconds: seconds))
+            print(self.document(batch, seconds: seconds).line)
         } else {
             self.report(batch, seconds: seconds)
         }
@@ -190,33 +191,23 @@ struct SimulateCommand: AsyncParsableCommand {
         }
     }
 
-    private func document(_ outcome: Outcome, seconds: Double) -> String {
+    private func document(_ outcome: Outcome, seconds: Double) -> JSONText {
         let batch = outcome.total
         let failed = batch.failed.map { result in
-            let violation = result.violation
-            return "{\"seed\":\(result.seed),\"invariant\":\(Self.quoted(violation?.invariant ?? "")),\"message\":"
-                + "\(Self.quoted(violation?.message ?? "")),\"trace_hash\":\"\(result.traceHash)\",\"replay\":"
-                + "\(Self.quoted(self.replay(result)))}"
+            JSONText.object([
+                ("seed", .unsigned(result.seed)), ("invariant", .text(result.violation?.invariant ?? "")),
+                ("message", .text(result.violation?.message ?? "")), ("trace_hash", .text("\(result.traceHash)")),
+                ("replay", .text(self.replay(result))),
+            ])
         }
-        let marks = batch.marks.sorted { $0.key < $1.key }.map { "\"\($0.key.rawValue)\":\($0.value)" }
-        var fields = [
-            "\"seeds\":\(self.seeds)", "\"passed\":\(batch.passed)", "\"failed\":[\(failed.joined(separator: ","))]",
-            "\"virtual_seconds\":\(batch.virtualSeconds)", "\"events\":\(batch.events)", "\"seconds\":\(seconds)",
-            "\"marks\":{\(marks.joined(separator: ","))}",
+        let marks = batch.marks.sorted { $0.key < $1.key }
+            .map { ($0.key.rawValue, JSONText.unsigned(UInt64($0.value))) }
+        var fields: [(String, JSONText)] = [
+            ("seeds", .unsigned(self.seeds)), ("passed", .unsigned(UInt64(batch.passed))), ("failed", .list(failed)),
+            ("virtual_seconds", .unsigned(UInt64(batch.virtualSeconds))), ("events", .unsigned(UInt64(batch.events))),
+            ("seconds", .number(seconds)), ("marks", .object(marks)),
         ]
-        if self.seeds == 1, let result = outcome.last { fields.append("\"trace_hash\":\"\(result.traceHash)\"") }
-        return "{\(fields.joined(separator: ","))}"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": result += "\\\(scalar)"
-            case let control where control.value < 0x20: result += " "
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
+        if self.seeds == 1, let result = outcome.last { fields.append(("trace_hash", .text("\(result.traceHash)"))) }
+        return .object(fields)
     }
 }

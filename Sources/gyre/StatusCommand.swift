@@ -34,10 +34,9 @@ struct StatusCommand: AsyncParsableCommand {
 
     private func look(_ client: GyreClient) async throws -> StatusSummary {
         let status = try await client.gatherStatus(timeout: self.cluster.timeout.duration / 2)
-        let isChanging = status.reports.contains { report in
-            report.counters.contains { $0.name == "ring_changing" && $0.value > 0 }
-        }
-        return StatusSummary(status, isChanging ? try await client.ringReport() : nil)
+        guard status.isRingChanging else { return StatusSummary(status) }
+        // Whom it waits for is one more question; when nobody answers that, the rest is worth showing all the same.
+        return StatusSummary(status, try? await client.ringReport())
     }
 
     /// Looks at the beginning of every interval until somebody asks it to stop. A cluster that does not answer is shown as such and

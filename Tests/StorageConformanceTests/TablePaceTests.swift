@@ -1,3 +1,4 @@
+import CLevelLog
 import Testing
 
 @testable import GyreLevelDB
@@ -39,5 +40,15 @@ struct TablePaceTests {
             now += Self.interval / 10
             #expect(pace.isBehind(after: bytesPerSecond / 100, at: now, levelZero: { 0 }) == isBehind)
         }
+    }
+
+    /// took, behind, a write under way for, rest; microseconds.
+    @Test(
+        arguments: [
+            (3_000, false, 0, 18_000), (3_000, false, 19_000, 18_000), (3_000, false, 21_000, 0), (3_000, true, 0, 0),
+            (500_000, false, 0, 42_000), (0, false, 0, 0), (-5, false, 0, 0),
+        ] as [(Int64, Bool, Int64, Int64)])
+    func theThreadRestsUnlessSomebodyWaits(_ took: Int64, _ isBehind: Bool, _ writing: Int64, _ rest: Int64) {
+        #expect(gyre_table_rest(took, isBehind, writing) == rest)
     }
 }
