@@ -42,7 +42,7 @@ package struct RingChangeOptions: Hashable, Sendable {
     package var fetchRate = 2 * Self.fetchRatePerProcessor
     /// Keys a second that all nodes fetch together, where several gain: each has its log and its tables to write.
     package var fetchRateOfSeveral = 2 * Self.fetchRateOfSeveralPerProcessor
-    private static let fetchRatePerProcessor = 27_500
+    private static let fetchRatePerProcessor = 28_500
     private static let fetchRateOfSeveralPerProcessor = 10_000
 
     /// Sets the two rates for a node with so many processors, 1 or more.
@@ -103,7 +103,7 @@ struct RingSync {
     /// A page of `keys` is asked for; fewer than none when it brought less than was thought. Who was late may make up for a moment.
     mutating func charge(keys: Int, at now: Instant) {
         let second = TimeSpan.seconds(1).nanoseconds
-        let from = max(self.nextPage, now.advanced(by: .milliseconds(-20)))
+        let from = max(self.nextPage, now.advanced(by: .milliseconds(-50)))
         self.nextPage = from.advanced(by: TimeSpan(nanoseconds: second * Int64(keys) / Int64(self.rate)))
     }
 }

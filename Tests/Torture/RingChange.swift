@@ -24,8 +24,16 @@ struct RingChange {
     private static let movedMost = 1.25
     private static let streamedLeast = 50_000
     private static let slowerMost = 3
-    /// Below this a percentile says more about the machine than about the nodes.
+    /// Below this a percentile of one step says more about the machine than about the nodes.
     private static let leastP99 = Duration.milliseconds(25)
+    /// The same of all steps together.
+    private static let leastP99OfAll = Duration.milliseconds(2)
+
+    /// Requests of the whole run. What was calm beside one step is ten seconds, whose percentile one slow moment of the disk decides.
+    private struct Waits {
+        var calm: [PacedWriter.Sample] = []
+        var during: [PacedWriter.Sample] = []
+    }
 
     init(_ words: Words, _ cluster: TestCluster) {
         self.keys = max(1_000, words.number("keys", or: 1_000_000))
@@ -55,7 +63,8 @@ struct RingChange {
         let executor = LoopExecutor(loop)
         async let writing: Void = withTaskExecutorPreference(executor) { await writer.run() }
         async let reading: Void = withTaskExecutorPreference(executor) { await reader.run() }
-        let result = await Result.catching { try await self.changeAll(writer, reader) }
+        var waits = Waits()
+        let result = await Result.catching { try await self.changeAll(writer, reader, &waits) }
         writer.stop()
         reader.stop()
         await writing
@@ -63,6 +72,7 @@ struct RingChange {
         await client.close()
         let nodes = try result.get()
         try self.judge(writer, reader)
+        try self.judge(waits)
         // What clients wrote last may still be on its way to the last replica.
         try await self.waitUntilSettled(nodes)
         try await Task.sleep(for: .seconds(1))
@@ -76,11 +86,13 @@ struct RingChange {
             "\(scan.keys) keys are there, not \(self.keys) and \(writer.count(.acked))")
     }
 
-    private func changeAll(_ writer: PacedWriter, _ reader: PacedReader) async throws -> [Int] {
+    private func changeAll(
+        _ writer: PacedWriter, _ reader: PacedReader, _ waits: inout Waits
+    ) async throws -> [Int] {
         var nodes = Array(0..<Self.first)
         for index in Self.first..<Self.most {
             nodes.append(index)
-            try await self.step("n\(index + 1) joins", nodes, writer, reader) {
+            try await self.step("n\(index + 1) joins", nodes, writer, reader, &waits) {
                 try self.cluster.start(index, seeds: Array(0..<Self.first))
                 try await self.cluster.ready(index, within: .seconds(60))
             }
@@ -88,7 +100,7 @@ struct RingChange {
         for index in [0, 1] {
             nodes.removeFirst()
             let asked = self.cluster.addresses[Self.most - 1]
-            try await self.step("n\(index + 1) leaves", nodes, writer, reader, leaving: index) {
+            try await self.step("n\(index + 1) leaves", nodes, writer, reader, &waits, leaving: index) {
                 let words = ["leave", self.cluster.name(index), "--wait", "--timeout", "10s", "--node", asked]
                 let outcome = try await self.cluster.gyre(words, within: .seconds(600))
                 try demand(outcome.code == 0, "gyre leave ended with \(outcome.code): \(outcome.error)")
@@ -102,7 +114,7 @@ struct RingChange {
     // MARK: - A step
 
     private func step(
-        _ what: String, _ nodes: [Int], _ writer: PacedWriter, _ reader: PacedReader,
+        _ what: String, _ nodes: [Int], _ writer: PacedWriter, _ reader: PacedReader, _ waits: inout Waits,
         leaving: Int? = nil, _ body: () async throws -> Void
     ) async throws {
         let calmBefore = try await self.calm(writer, reader)
@@ -123,7 +135,10 @@ struct RingChange {
         try await Task.sleep(for: max(.zero, .seconds(2) - (ended - began)))
         let during = Self.samples(writer, reader, began, max(ended, began + .seconds(2)))
         let p99 = PacedWriter.p99(during)
-        let calm = PacedWriter.p99(calmBefore + (try await self.calm(writer, reader)))
+        let calmAround = calmBefore + (try await self.calm(writer, reader))
+        let calm = PacedWriter.p99(calmAround)
+        waits.calm += calmAround
+        waits.during += during
         // What was sent by a node that is gone now counts as well: its last figures were taken while it was there.
         let sent = max(after.sent, watch.sentMost) - before.sent
         let must = max(1, leaving.map { before.least[$0] ?? 0 } ?? (after.least[nodes.last ?? 0] ?? 0))
@@ -224,6 +239,17 @@ struct RingChange {
     private func demandStop(_ index: Int) async throws {
         let code = try await self.cluster.stop(index, SIGTERM)
         try demand(code == 0, "asked to stop, \(self.cluster.name(index)) ended with \(code)")
+    }
+
+    private func judge(_ waits: Waits) throws {
+        guard self.isTimed else { return }
+        let (calm, during) = (PacedWriter.p99(waits.calm), PacedWriter.p99(waits.during))
+        say(
+            "ring: p99 of all \(waits.during.count) requests while the ring changed \(tenths(during)) ms, of the "
+                + "\(waits.calm.count) when it was calm \(tenths(calm)) ms: \(Self.text(during / calm)) times as long")
+        try demand(
+            during <= max(calm, Self.leastP99OfAll) * Self.slowerMost,
+            "requests became more than \(Self.slowerMost) times as slow")
     }
 
     private func judge(_ writer: PacedWriter, _ reader: PacedReader) throws {
