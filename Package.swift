@@ -215,8 +215,7 @@ let package = Package(
             "GyreHTTPTests",
             [
                 "GyreBase", "GyreCausality", "GyreClient", "GyreMembership", "GyreMessages", "GyreServer",
-                "GyreReports",
-                "GyreMetrics", "GyreHTTP", nioCore, coreMetrics, logging,
+                "GyreReports", "GyreMetrics", "GyreHTTP", nioCore, coreMetrics, logging,
             ]
         ),
         tests("GyreTracingTests", ["GyreBase", "GyreTracing", tracing]),
