@@ -27,7 +27,7 @@ package struct LevelDBOptions: Sendable {
     /// The cache of data blocks.
     package var cacheBytes = 32 << 20
     /// Writes are sorted in memory up to this many bytes before they become a table.
-    package var writeBufferBytes = 16 << 20
+    package var writeBufferBytes = 8 << 20
     /// The log grows by this many bytes ahead of its use, so that a sync writes data alone; zero lets each write make it
     /// longer. Of use where each commit is synced.
     package var logStepBytes = 1 << 20

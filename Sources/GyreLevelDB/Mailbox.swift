@@ -25,7 +25,8 @@ final class Mailbox: @unchecked Sendable {
     /// Where in `patient` the next piece begins.
     private var patientNext = 0
     private var isClosed = false
-    private var isTakerAsleep = false
+    /// How many requests must be there before the taker is woken; nil while it is awake.
+    private var wakesAt: Int?
 
     init() {
         var attributes = pthread_condattr_t()
@@ -58,8 +59,8 @@ final class Mailbox: @unchecked Sendable {
                 if request.isPatient { self.patient.append(request) } else { self.waiting.append(request) }
             }
         }
-        let wakes = self.isTakerAsleep
-        self.isTakerAsleep = false
+        let wakes = self.wakesAt.map { self.count >= $0 } ?? false
+        if wakes { self.wakesAt = nil }
         pthread_mutex_unlock(self.mutex)
         // A signal is a system call; a taker that is awake looks again by itself.
         if wakes { pthread_cond_signal(self.condition) }
@@ -67,37 +68,44 @@ final class Mailbox: @unchecked Sendable {
     }
 
     /// Moves everything queued into `requests`, which must be empty, of the patient ones a piece; waits for it until `deadline`
-    /// (monotonic nanoseconds), or for ever. What is there before `earliest` waits until then for what else comes.
+    /// (monotonic nanoseconds), or for ever. What is there before `earliest` waits for what else comes: until then, or until `enough`
+    /// are there, patient ones counted as one.
     func take(
-        into requests: inout [StorageRequest], notBefore earliest: Int64 = 0, until deadline: Int64?
+        into requests: inout [StorageRequest], notBefore earliest: Int64 = 0, unless enough: Int = .max,
+        until deadline: Int64?
     ) -> Wake {
         precondition(requests.isEmpty, "\(requests.count) requests not served yet")
         pthread_mutex_lock(self.mutex)
         defer { pthread_mutex_unlock(self.mutex) }
-        while self.waiting.isEmpty, self.patient.isEmpty {
+        while self.count == 0 {
             if self.isClosed { return .closed }
-            self.isTakerAsleep = true
-            if let deadline {
-                var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
-                if pthread_cond_timedwait(self.condition, self.mutex, &time) == ETIMEDOUT,
-                    self.waiting.isEmpty, self.patient.isEmpty
-                {
-                    self.isTakerAsleep = false
-                    return self.isClosed ? .closed : .deadline
-                }
-            } else {
-                pthread_cond_wait(self.condition, self.mutex)
+            guard let deadline else {
+                self.wait(for: 1)
+                continue
             }
+            if self.wait(for: 1, until: deadline), self.count == 0 { return self.isClosed ? .closed : .deadline }
         }
-        self.isTakerAsleep = false
-        if earliest > 0, Self.clock < earliest {
-            pthread_mutex_unlock(self.mutex)
-            Self.sleep(until: earliest)
-            pthread_mutex_lock(self.mutex)
-        }
+        while self.count < enough, Self.clock < earliest { self.wait(for: enough, until: earliest) }
         swap(&self.waiting, &requests)
         if !self.patient.isEmpty { self.movePiece(into: &requests) }
         return .requests
+    }
+
+    /// What is queued; patient requests count as one, of which the next `take` takes a piece. With the mutex held.
+    private var count: Int { self.waiting.count + (self.patient.isEmpty ? 0 : 1) }
+
+    /// Lets the mutex go until there are `count` requests, the mailbox was closed or `moment` has come, which is then true; or for no
+    /// reason, as conditions do.
+    @discardableResult
+    private func wait(for count: Int, until moment: Int64? = nil) -> Bool {
+        self.wakesAt = count
+        defer { self.wakesAt = nil }
+        guard let moment else {
+            pthread_cond_wait(self.condition, self.mutex)
+            return false
+        }
+        var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
+        return pthread_cond_timedwait(self.condition, self.mutex, &time) == ETIMEDOUT
     }
 
     private func movePiece(into requests: inout [StorageRequest]) {
@@ -121,11 +129,6 @@ final class Mailbox: @unchecked Sendable {
         self.isClosed = true
         pthread_mutex_unlock(self.mutex)
         pthread_cond_signal(self.condition)
-    }
-
-    private static func sleep(until moment: Int64) {
-        var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
-        while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 
     /// The monotonic clock in nanoseconds, on which deadlines are measured.

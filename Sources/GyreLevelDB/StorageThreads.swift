@@ -94,7 +94,8 @@ package final class StorageThreads: Sendable {
             var pace = CommitPace()
             while true {
                 let wake = self.writes.take(
-                    into: &requests, notBefore: isPaced ? pace.earliest : 0, until: syncDeadline)
+                    into: &requests, notBefore: isPaced ? pace.earliest : 0, unless: CommitPace.enough,
+                    until: syncDeadline)
                 if self.hasFailed.load(ordering: .relaxed) { return }
                 try self.commit(&requests, &writer, &pace)
                 if let interval {

@@ -6,7 +6,7 @@ struct TablePace {
     /// LevelDB merges level 0 from four tables on, and slows writes down from eight on.
     static let levelZeroCalm = 5
     /// The memory table must last so many seconds.
-    private static let bufferSeconds: Int64 = 4
+    private static let bufferSeconds: Int64 = 2
 
     private let bufferBytes: Int64
     private var bytes: Int64 = 0

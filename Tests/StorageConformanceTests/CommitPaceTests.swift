@@ -78,4 +78,28 @@ struct CommitPaceTests {
         requests = []
         #expect(mailbox.take(into: &requests, notBefore: Mailbox.clock + 1_000_000_000, until: nil) == .closed)
     }
+
+    @Test func enoughWritesNeedNotWaitForMore() {
+        let mailbox = Mailbox()
+        let began = Mailbox.clock
+        let (earliest, moment) = (began + 60_000_000_000, began + 20_000_000)
+        _ = mailbox.append(self.leases(1...2), reads: false)
+        Thread.detachNewThread {
+            // One short of enough wakes nobody; the last one does, whatever came in between.
+            _ = mailbox.append(self.leases(3...15), reads: false)
+            while Mailbox.clock < moment { usleep(1_000) }
+            _ = mailbox.append(self.leases(16...16), reads: false)
+        }
+        var requests: [StorageRequest] = []
+        #expect(mailbox.take(into: &requests, notBefore: earliest, unless: 16, until: nil) == .requests)
+        #expect(Mailbox.clock >= moment)
+        #expect(Mailbox.clock < earliest)
+        #expect(requests.map(\.tag.rawValue) == Array(1...16))
+        // What is there already is enough at once.
+        requests = []
+        _ = mailbox.append(self.leases(17...40), reads: false)
+        #expect(mailbox.take(into: &requests, notBefore: earliest, unless: 16, until: nil) == .requests)
+        #expect(Mailbox.clock < earliest)
+        #expect(requests.count == 24)
+    }
 }

@@ -8,7 +8,7 @@ struct TablePaceTests {
     private static let interval = TablePace.interval
 
     @Test func itLooksNowAndThen() {
-        var pace = TablePace(bufferBytes: 16 << 20)
+        var pace = TablePace(bufferBytes: 8 << 20)
         var looks = 0
         let levelZero = {
             looks += 1
@@ -23,13 +23,13 @@ struct TablePaceTests {
 
     @Test(arguments: [(0, false), (4, false), (TablePace.levelZeroCalm, false), (6, true), (12, true)])
     func tablesThatWaitEndTheRests(_ tables: Int, _ isBehind: Bool) {
-        var pace = TablePace(bufferBytes: 16 << 20)
+        var pace = TablePace(bufferBytes: 8 << 20)
         #expect(pace.isBehind(after: 1, at: Self.interval * 40, levelZero: { tables }) == isBehind)
     }
 
     @Test(arguments: [(3 << 20, false), (5 << 20, true), (800 << 20, true)])
     func soDoWritesThatFillTheMemoryTableWithinSeconds(_ bytesPerSecond: Int, _ isBehind: Bool) {
-        var pace = TablePace(bufferBytes: 16 << 20)
+        var pace = TablePace(bufferBytes: 8 << 20)
         var now: Int64 = 3_000_000_000
         _ = pace.isBehind(after: 0, at: now, levelZero: { 0 })
         for _ in 0..<5 {
