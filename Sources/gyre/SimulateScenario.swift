@@ -37,7 +37,7 @@ extension SimulateCommand {
             found = try CrashSweep(scenario, crashing: name, losingPower: self.power)
         } catch {
             if self.json {
-                print(JSONText.object([("scenario", .text(path)), ("violation", Self.document(error))]).line)
+                print(self.document(path, name, nil, brokenBefore: error).line)
             } else {
                 print("\(path): broke a promise before any crash: \(error)")
             }
@@ -47,16 +47,7 @@ extension SimulateCommand {
             throw CommandFailure(.usage, "\(path) has no node \(name), or nothing happens to it in its last run")
         }
         if self.json {
-            let failed = sweep.failures.map { failure in
-                JSONText.object([
-                    ("step", .integer(Int64(failure.step))), ("violation", Self.document(failure.violation)),
-                ])
-            }
-            let fields: [(String, JSONText)] = [
-                ("scenario", .text(path)), ("violation", .null), ("node", .text(name)),
-                ("losing_power", .bool(self.power)), ("steps", .integer(Int64(sweep.steps))), ("failed", .list(failed)),
-            ]
-            print(JSONText.object(fields).line)
+            print(self.document(path, name, sweep).line)
         } else {
             for failure in sweep.failures {
                 print(
@@ -67,6 +58,20 @@ extension SimulateCommand {
             print("\(path): \(name) \(how) at each of \(sweep.steps) steps, \(sweep.failures.count) broke a promise")
         }
         if !sweep.failures.isEmpty { throw ExitCode(1) }
+    }
+
+    /// A sweep as JSON; nil when a promise was broken before any crash, and no step was counted.
+    private func document(
+        _ path: String, _ name: String, _ sweep: CrashSweep?, brokenBefore violation: Violation? = nil
+    ) -> JSONText {
+        let failed = (sweep?.failures ?? []).map { failure in
+            JSONText.object([("step", .integer(Int64(failure.step))), ("violation", Self.document(failure.violation))])
+        }
+        return .object([
+            ("scenario", .text(path)), ("violation", violation.map(Self.document) ?? .null), ("node", .text(name)),
+            ("losing_power", .bool(self.power)), ("steps", sweep.map { .integer(Int64($0.steps)) } ?? .null),
+            ("failed", .list(failed)),
+        ])
     }
 
     private static func document(_ path: String, _ outcome: ScenarioOutcome, isRewritten: Bool) -> JSONText {
