@@ -44,11 +44,12 @@ Status writeAll(int descriptor, const std::string &name, const char *bytes, size
     return Status::OK();
 }
 
-/// A log that is longer than what was written to it. Used by one thread at a time, as LevelDB promises.
+/// A log that is longer than what was written to it, by a step of zeros, or none. Used by one thread at a time, as LevelDB promises.
 class GrownLog final : public leveldb::WritableFile {
   public:
-    GrownLog(std::string name, int descriptor, size_t step)
-        : name_(std::move(name)), descriptor_(descriptor), zeros_(step, '\0') {}
+    /// `is_lost` is common to all logs of a database, and outlives them.
+    GrownLog(std::string name, int descriptor, size_t step, std::atomic<bool> &is_lost)
+        : name_(std::move(name)), descriptor_(descriptor), zeros_(step, '\0'), is_lost_(is_lost) {}
 
     ~GrownLog() override {
         if (descriptor_ >= 0) Close();
@@ -67,17 +68,26 @@ class GrownLog final : public leveldb::WritableFile {
         if (!status.ok()) return status;
         end_ += waiting_.size();
         waiting_.clear();
+        is_synced_ = false;
         return status;
     }
 
+    /// What was written to the logs before this one is on the disk too, or this fails.
     Status Sync() override {
         Status status = Flush();
         if (!status.ok()) return status;
-        return fdatasync(descriptor_) == 0 ? Status::OK() : failure(name_);
+        if (is_lost_) return Status::IOError(name_, "the log before it could not be written to the disk");
+        if (fdatasync(descriptor_) != 0) return failure(name_);
+        is_synced_ = true;
+        return status;
     }
 
+    /// LevelDB closes a log for the next one without a sync and without a look at what became of it; a write that asks to be synced
+    /// goes to the next log alone, and those before it would be anywhere.
     Status Close() override {
         Status status = Flush();
+        if (status.ok() && !is_synced_ && fdatasync(descriptor_) != 0) status = failure(name_);
+        if (!status.ok()) is_lost_ = true;
         // A log that was closed ends where its last record does; that this is late after a power cut harms nobody.
         if (ftruncate(descriptor_, static_cast<off_t>(end_)) != 0 && status.ok()) status = failure(name_);
         if (close(descriptor_) != 0 && status.ok()) status = failure(name_);
@@ -88,7 +98,7 @@ class GrownLog final : public leveldb::WritableFile {
   private:
     /// Zeros up to at least `length`, as data and not as a hole, which a sync would have to fill.
     Status Grow(size_t length) {
-        while (length_ < length) {
+        while (length_ < length && !zeros_.empty()) {
             Status status = writeAll(descriptor_, name_, zeros_.data(), zeros_.size(), length_);
             if (!status.ok()) return status;
             length_ += zeros_.size();
@@ -104,6 +114,8 @@ class GrownLog final : public leveldb::WritableFile {
     size_t end_ = 0;
     /// Where the file does.
     size_t length_ = 0;
+    bool is_synced_ = true;
+    std::atomic<bool> &is_lost_;
 };
 
 int64_t monotonicMicroseconds() {
@@ -231,7 +243,13 @@ class ServingEnv final : public leveldb::EnvWrapper {
         int descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         if (descriptor < 0) return failure(name);
         if (isLog) {
-            *result = new GrownLog(name, descriptor, step_);
+            // LevelDB syncs the directory for its manifest alone; until then a power cut could take the whole log.
+            Status status = SyncDirectoryOf(name);
+            if (!status.ok()) {
+                close(descriptor);
+                return status;
+            }
+            *result = new GrownLog(name, descriptor, step_, is_lost_);
         } else {
             *result = new SteadyTable(name, descriptor, rest_);
         }
@@ -270,7 +288,18 @@ class ServingEnv final : public leveldb::EnvWrapper {
         return name.size() >= count && name.compare(name.size() - count, count, suffix) == 0;
     }
 
+    static Status SyncDirectoryOf(const std::string &name) {
+        const size_t slash = name.rfind('/');
+        const std::string path = slash == std::string::npos ? "." : name.substr(0, slash + 1);
+        const int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (descriptor < 0) return failure(path);
+        Status status = fsync(descriptor) == 0 ? Status::OK() : failure(path);
+        close(descriptor);
+        return status;
+    }
+
     const size_t step_;
+    std::atomic<bool> is_lost_{false};
     TableRest rest_;
 };
 
@@ -290,7 +319,7 @@ int64_t gyre_table_rest(int64_t took, bool is_behind, int64_t writing) {
 leveldb_env_t *gyre_log_env_create(size_t step) {
     std::unique_ptr<leveldb_env_t, void (*)(leveldb_env_t *)> known(
         leveldb_create_default_env(), leveldb_env_destroy);
-    if (known == nullptr || step == 0) return nullptr;
+    if (known == nullptr) return nullptr;
     if (known->rep != leveldb::Env::Default() || !known->is_default) return nullptr;
     auto *env = new (std::nothrow) leveldb_env_t;
     if (env == nullptr) return nullptr;

@@ -22,6 +22,8 @@ package struct CommitWriter: ~Copyable {
     private var batchBytes = 0
     private var tablePace: TablePace
     private var hasUnsynced = false
+    /// Whether the commit under way keeps a document.
+    private var mustSync = false
     /// Looks up what comes by the page; made when the commit under way first needs it.
     private var walk: RecordWalk?
     private var mayWalk = false
@@ -74,9 +76,11 @@ package struct CommitWriter: ~Copyable {
         if self.ceiling != ceilingBefore { self.put(.lease, ByteBuffer(integer: self.ceiling)) }
         if self.hints != hintsBefore { self.put(.hintTotals, self.hints.body) }
         guard self.batch.count > 0 else { return index }
-        let isSynced = self.engine.options.durability == .always
+        // The node's own documents and its lease are few, and others act on what they say.
+        let isSynced = self.engine.options.durability == .always || self.mustSync || self.ceiling != ceilingBefore
         try self.engine.database.write(self.batch, isSynced: isSynced)
-        if !isSynced { self.hasUnsynced = true }
+        self.hasUnsynced = !isSynced
+        self.mustSync = false
         let counters = self.engine.counters
         counters.set(self.counts)
         if self.hints != hintsBefore { counters.set(self.hints) }
@@ -100,6 +104,15 @@ package struct CommitWriter: ~Copyable {
     package mutating func sync() throws(StorageFailure) {
         guard self.hasUnsynced else { return }
         try self.engine.database.write(self.batch, isSynced: true)
+        self.hasUnsynced = false
+    }
+
+    /// Syncs, and notes that nothing is missing; the last thing that a writer does.
+    package mutating func end() throws(StorageFailure) {
+        if self.engine.options.durability != .always { self.batch.delete(NodeRecord.unsynced.key) }
+        guard self.hasUnsynced || self.batch.count > 0 else { return }
+        try self.engine.database.write(self.batch, isSynced: true)
+        self.batch.clear()
         self.hasUnsynced = false
     }
 
@@ -142,6 +155,7 @@ package struct CommitWriter: ~Copyable {
             return .leased(ceiling: ceiling)
         case .keep(_, let document, let body):
             self.put(NodeRecord(document), body)
+            self.mustSync = true
             return .kept
         case .figures:
             return .figures(self.engine.figures)

@@ -96,7 +96,11 @@ package final class DataDirectory: Sendable {
         let hasStore = Files.exists(store + "/CURRENT")
         if !hasStore, Files.holdsTables(store) { throw .storeIncomplete(path: store) }
         switch (noted, hasStore) {
-        case (let noted?, true): (self.origin, self.identity) = (.kept, noted.renamed(name))
+        case (let noted?, true): (self.origin, self.identity) = (.kept, noted.settled(name))
+        case (let noted?, false) where noted.isPending:
+            // The start that drew it had no store yet, so it has issued no dot; one more would forget whose place this is.
+            self.origin = noted.replaces.map { .storeWasLost(previous: $0) } ?? .created
+            self.identity = noted.settled(name)
         case (let noted?, false):
             self.origin = .storeWasLost(previous: noted.node)
             self.identity = Self.drawnIdentity(cluster, name, replaces: noted.node)
@@ -106,13 +110,14 @@ package final class DataDirectory: Sendable {
         // Either half may be the last thing before a power cut, and the next start must not find a store whose owner is
         // somebody else. So a lost store is made anew after the identity is noted, and a store without an identity is
         // adopted before.
-        if noted != nil, noted != self.identity { try Self.write(self.identity, file, path) }
+        let pending = self.identity.pending
+        if noted != nil, !hasStore, noted != pending { try Self.write(pending, file, path) }
         let adopting = self.origin == .identityWasLost
         do throws(StoreOpenError) {
             self.engine = try LevelDBEngine(
                 path: store, owner: self.identity.node, adopting: adopting, options: options)
         } catch { throw .store(error) }
-        if noted == nil { try Self.write(self.identity, file, path) }
+        if noted != self.identity { try Self.write(self.identity, file, path) }
         do throws(SystemError) { try Files.syncDirectory(path) } catch {
             throw .inaccessible(path: path, reason: error.description)
         }
@@ -150,9 +155,15 @@ package final class DataDirectory: Sendable {
 }
 
 extension NodeIdentity {
-    /// The same node under another name.
-    fileprivate func renamed(_ name: String) -> NodeIdentity {
+    /// The same node under this name, once it has a store.
+    fileprivate func settled(_ name: String) -> NodeIdentity {
         NodeIdentity(node: self.node, cluster: self.cluster, name: name, replaces: self.replaces)
+    }
+
+    /// The same before it has one.
+    fileprivate var pending: NodeIdentity {
+        NodeIdentity(
+            node: self.node, cluster: self.cluster, name: self.name, replaces: self.replaces, isPending: true)
     }
 }
 

@@ -10,6 +10,8 @@ package struct NodeIdentity: Hashable, Sendable {
     package let name: String
     /// The identity whose disk was lost, and whose place this node has taken; nil when there was none.
     package let replaces: NodeID?
+    /// Whether no store was ever opened under it: a start that was to make one has not ended yet.
+    package let isPending: Bool
 
     /// The format of data directories that this version writes, and the newest it reads.
     package static let formatVersion: UInt64 = 1
@@ -17,8 +19,9 @@ package struct NodeIdentity: Hashable, Sendable {
     package static let fileBytesMax = 4_096
 
     /// Puts the parts together.
-    package init(node: NodeID, cluster: String, name: String, replaces: NodeID? = nil) {
+    package init(node: NodeID, cluster: String, name: String, replaces: NodeID? = nil, isPending: Bool = false) {
         self.replaces = replaces
+        self.isPending = isPending
         self.node = node
         self.cluster = cluster
         self.name = name
@@ -28,7 +31,7 @@ package struct NodeIdentity: Hashable, Sendable {
     package var json: String {
         "{\"format_version\":\(Self.formatVersion),\"node\":\"\(self.node)\",\"cluster\":"
             + "\(Self.quoted(self.cluster)),\"name\":\(Self.quoted(self.name))"
-            + (self.replaces.map { ",\"replaces\":\"\($0)\"" } ?? "") + "}\n"
+            + (self.replaces.map { ",\"replaces\":\"\($0)\"" } ?? "") + (self.isPending ? ",\"pending\":1" : "") + "}\n"
     }
 
     /// Why a file is no identity.
@@ -58,7 +61,9 @@ package struct NodeIdentity: Hashable, Sendable {
             }
             replaces = earlier
         }
-        self.init(node: node, cluster: cluster, name: name, replaces: replaces)
+        let isPending: Bool
+        if case .number(1)? = fields["pending"] { isPending = true } else { isPending = false }
+        self.init(node: node, cluster: cluster, name: name, replaces: replaces, isPending: isPending)
     }
 
     /// `text` as a JSON string.

@@ -59,7 +59,7 @@ final class LevelDB: @unchecked Sendable {
             self.filter = nil
             self.policy = nil
         }
-        self.environment = settings.growsLogAhead ? gyre_log_env_create(settings.logStepBytes) : nil
+        self.environment = gyre_log_env_create(settings.logStep)
         if let environment = self.environment { leveldb_options_set_env(options, environment) }
         leveldb_options_set_create_if_missing(options, 1)
         leveldb_options_set_paranoid_checks(options, 1)

@@ -56,7 +56,7 @@ package final class LevelDBEngine: Sendable {
         do {
             self.database = try LevelDB(path: path, options)
             var recovered = try Self.recover(self.database, owner, adopting, into: self.counters)
-            if self.database.bytesCutOff > 0 { recovered.author = try Self.renewAuthor(self.database) }
+            if let author = try Self.beginLife(self.database, options) { recovered.author = author }
             self.recovered = recovered
         } catch let error as StoreOpenError {
             throw error
@@ -308,13 +308,31 @@ package final class LevelDBEngine: Sendable {
         return state
     }
 
-    /// Takes another name for dots, durably. What was cut off the log was promised to nobody if a crash has cut it; if the disk
-    /// spoilt the last write instead, that may have held the lease, or dots that other nodes have seen.
-    private static func renewAuthor(_ database: LevelDB) throws -> NodeID {
-        let author = NodeID(rawValue: UInt64.random(in: 1...UInt64.max))
+    /// Takes another name for dots, durably, when the last life may have forgotten some that other nodes have seen, and notes what the
+    /// next one has to know about this one; nil when the name stays.
+    ///
+    /// What was cut off the log was promised to nobody if a crash has cut it; if the disk spoilt the last write instead, that may have
+    /// held the lease. Without a sync for each write, a power cut takes writes that other nodes have got, and leaves a log that ends
+    /// as if they had never been. A context that names such a dot without holding it would remove it from the other disks too
+    /// (decision 0001). What a process that was killed had written the system still has, until it starts again itself.
+    private static func beginLife(_ database: LevelDB, _ options: LevelDBOptions) throws -> NodeID? {
+        let mark = NodeRecord.unsynced
+        let found = try self.body(mark, database, "unsynced writes")
+        let boot = ByteBuffer(string: options.bootID)
+        let hasForgotten = found.map { $0 != boot || boot.readableBytes == 0 } ?? false
         var batch = try WriteBatch()
-        batch.put(NodeRecord.author.key, NodeRecord.author.value(ByteBuffer(integer: author.rawValue)))
-        try database.write(batch, isSynced: true)
+        if options.durability == .always {
+            if found != nil { batch.delete(mark.key) }
+        } else if found != boot || hasForgotten {
+            batch.put(mark.key, mark.value(boot))
+        }
+        var author: NodeID?
+        if hasForgotten || database.bytesCutOff > 0 {
+            let name = NodeID(rawValue: UInt64.random(in: 1...UInt64.max))
+            batch.put(NodeRecord.author.key, NodeRecord.author.value(ByteBuffer(integer: name.rawValue)))
+            author = name
+        }
+        if batch.count > 0 { try database.write(batch, isSynced: true) }
         return author
     }
 

@@ -13,10 +13,19 @@ package final class StorageThreads: Sendable {
     package enum Admission: Equatable, Sendable {
         /// Each request will be answered, unless the store fails first.
         case queued
-        /// None was taken: with them, more than `queueMax` would be unanswered. Ask again later.
-        case full(queueMax: Int)
-        /// None was taken: the store was closed or has failed.
+        /// The first `taken` will be: with one more, more than `queueMax` would be unanswered. Ask again later for the others.
+        case full(taken: Int, queueMax: Int)
+        /// None will be answered: the store was closed or has failed.
         case stopped
+
+        /// How many of `count` requests need not be submitted again.
+        package func taken(of count: Int) -> Int {
+            switch self {
+            case .queued: count
+            case .full(let taken, _): taken
+            case .stopped: 0
+            }
+        }
     }
 
     /// The store; its reads and scans may be called from any thread.
@@ -50,22 +59,29 @@ package final class StorageThreads: Sendable {
         self.threads.withLock { $0.append(second) }
     }
 
-    /// Hands `requests` over; all or none. Writes are served in the order they were submitted.
+    /// Hands `requests` over, or as many of the first ones as there is room for: whoever had to hand over all at once could gather
+    /// more than ever fit. Writes are served in the order they were submitted.
     package func submit(_ requests: [StorageRequest]) -> Admission {
         guard !requests.isEmpty else { return .queued }
         if self.hasFailed.load(ordering: .relaxed) { return .stopped }
         let queueMax = self.engine.options.queueMax
         let (_, total) = self.inFlight.wrappingAdd(requests.count, ordering: .relaxed)
         guard total <= queueMax else {
-            self.inFlight.wrappingSubtract(requests.count, ordering: .relaxed)
-            return .full(queueMax: queueMax)
+            let taken = max(0, requests.count - (total - queueMax))
+            self.inFlight.wrappingSubtract(requests.count - taken, ordering: .relaxed)
+            guard taken > 0 else { return .full(taken: 0, queueMax: queueMax) }
+            return self.enqueue(Array(requests[..<taken])) ? .full(taken: taken, queueMax: queueMax) : .stopped
         }
+        return self.enqueue(requests) ? .queued : .stopped
+    }
+
+    /// False when the store was closed.
+    private func enqueue(_ requests: [StorageRequest]) -> Bool {
         var reads = 0
         for request in requests where request.isRead { reads += 1 }
         // Both queues are closed together, and only by `close`, which whoever submits calls afterwards.
-        if reads < requests.count, !self.writes.append(requests, reads: false) { return .stopped }
-        if reads > 0, !self.reads.append(requests, reads: true) { return .stopped }
-        return .queued
+        if reads < requests.count, !self.writes.append(requests, reads: false) { return false }
+        return reads == 0 || self.reads.append(requests, reads: true)
     }
 
     /// Serves what is queued, syncs, ends both threads and waits for them. Not from a storage thread; harmless twice.
@@ -105,7 +121,7 @@ package final class StorageThreads: Sendable {
                     }
                     if writer.needsSync, syncDeadline == nil { syncDeadline = Mailbox.clock + interval }
                 }
-                if wake == .closed { return try writer.sync() }
+                if wake == .closed { return try writer.end() }
             }
         } catch { self.fail(error) }
     }

@@ -159,6 +159,7 @@ package struct Membership: Sendable {
         }
         for index in self.seeds.indices where self.seeds[index].address == address {
             self.seeds[index].node = node
+            self.seeds[index].refuses = false
         }
         self.scanAt = .start
         let again = now.advanced(by: self.options.probeInterval)
@@ -186,6 +187,12 @@ package struct Membership: Sendable {
             self.joinDeadline = max(self.joinDeadline, min(last, now.advanced(by: self.options.joinGrace)))
         }
         effects.append(.send(to: node, .stateRequest(self.members)))
+    }
+
+    /// Whoever answers at `address` belongs to another cluster, or divides the ring otherwise. A seed that says so is there: a node that
+    /// took itself for the whole cluster now would acknowledge writes beside the cluster that its operator meant.
+    package mutating func onRefused(by address: PeerAddress) {
+        for index in self.seeds.indices where self.seeds[index].address == address { self.seeds[index].refuses = true }
     }
 
     /// The last connection to `node`, outbound or inbound, is gone. Only a hint: the node is suspected and dialled.
@@ -265,9 +272,11 @@ package struct Membership: Sendable {
         }
     }
 
-    /// A node that takes another's place, or was told to join, knows that there is a cluster, and must not take itself for all of it.
+    /// A node that takes another's place, was told to join, or was refused by a seed, knows that there is a cluster, and must not take
+    /// itself for all of it.
     private var mayBecomeNormal: Bool {
-        (self.me.replaces == nil && self.options.formsCluster) || !self.peers.isEmpty
+        let isFree = self.me.replaces == nil && self.options.formsCluster && !self.seeds.contains { $0.refuses }
+        return isFree || !self.peers.isEmpty
     }
 
     /// Emits what an input has to say once, however often it came up.

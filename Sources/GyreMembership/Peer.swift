@@ -53,6 +53,8 @@ struct Seed: Sendable {
     let address: PeerAddress
     /// Who answered there last; a seed may be an alias of a member's own address.
     var node: NodeID?
+    /// Whether what answered there last would not have this node, as it belongs to another cluster or divides the ring otherwise.
+    var refuses = false
     /// When to dial it next, if it needs it.
     var dial = Backoff()
 }

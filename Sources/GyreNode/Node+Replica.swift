@@ -58,9 +58,12 @@ extension Node {
             self.counters.replicaReads += 1
             let answer = self.fetchOutcome(outcome, name, at: now, into: &effects)
             effects.append(.send(node, .fetched(tag: peerTag, answer)))
-        case .figures(let target):
+        case .figures(let askers):
+            self.looksAtFigures = false
+            self.lookAtFigures(into: &effects)
             guard case .figures(let figures) = outcome else { return }
-            self.answer(target, .status(self.report(figures, at: now)), into: &effects)
+            let report = self.report(figures, at: now)
+            for asker in askers { self.answer(asker, .status(report), into: &effects) }
         case .lease:
             guard case .leased(let ceiling) = outcome else { return }
             self.dots.onLeased(ceiling)
@@ -144,6 +147,16 @@ extension Node {
             self.beginHeal(name, at: now, into: &effects)
             return .corrupt
         }
+    }
+
+    /// Asks the disk for its figures on behalf of all who wait, one look at a time: each walks a directory, and any number of clients may
+    /// ask. Nobody is answered with figures from before they asked.
+    mutating func lookAtFigures(into effects: inout [NodeEffect]) {
+        guard !self.looksAtFigures, !self.statusAskers.isEmpty else { return }
+        self.looksAtFigures = true
+        let tag = self.replicas.insert(.figures(self.statusAskers))
+        self.statusAskers.removeAll(keepingCapacity: true)
+        effects.append(.store(.figures(StorageTag(rawValue: tag))))
     }
 
     private func report(_ figures: StorageFigures, at now: Now) -> StatusReport {

@@ -15,9 +15,8 @@ extension Node {
     ) {
         switch request {
         case .status:
-            let tag = self.replicas.insert(.figures(target))
-            effects.append(.store(.figures(StorageTag(rawValue: tag))))
-            return
+            self.statusAskers.append(target)
+            return self.lookAtFigures(into: &effects)
         case .locate(let name):
             let partition = self.ring.partition(of: name.token)
             let report = LocationReport(

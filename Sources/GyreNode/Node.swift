@@ -45,6 +45,9 @@ package struct Node: ~Copyable {
     var replicas: SlotTable<ReplicaOperation>
     var heals: SlotTable<HealOperation>
     var requestLog: RequestLog
+    /// Who asked for the status since the disk was last asked for its figures, and whether it has not answered that.
+    var statusAskers: [ReplyTarget] = []
+    var looksAtFigures = false
     var latencies = PeerLatencies()
     var buckets: BucketState
     var ringKeeper: RingKeeper
@@ -193,6 +196,8 @@ package struct Node: ~Copyable {
             }
             self.greetWithBuckets(node, into: &effects)
             self.tellRing(to: node, wantsRest: true, into: &effects)
+        case .peerRefused(let address):
+            self.withMembership(into: &effects) { membership, _ in membership.onRefused(by: address) }
         case .peerDown(let node):
             self.connected.removeAll { $0 == node }
             self.ringKeeper.witnesses[node] = nil

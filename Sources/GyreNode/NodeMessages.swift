@@ -27,6 +27,8 @@ package enum NodeInput: Sendable {
     case peer(NodeID, PeerMessage)
     /// A connection to a peer was opened and its handshake accepted.
     case peerUp(NodeID, PeerAddress)
+    /// Whoever was dialled there belongs to another cluster, or divides the ring otherwise.
+    case peerRefused(PeerAddress)
     /// The connection to a peer was lost.
     case peerDown(NodeID)
     /// The disk answers.

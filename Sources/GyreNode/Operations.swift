@@ -98,7 +98,8 @@ struct ForwardOperation {
 enum ReplicaOperation {
     case merge(from: NodeID, tag: UInt64, name: ObjectName)
     case fetch(from: NodeID, tag: UInt64, name: ObjectName)
-    case figures(ReplyTarget)
+    /// The disk's figures, for all who asked for the node's status before the look began.
+    case figures([ReplyTarget])
     case lease
     case heal(ObjectName)
     case repair(ObjectName)

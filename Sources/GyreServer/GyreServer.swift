@@ -311,7 +311,7 @@ extension GyreServer {
         let shell = NodeShell(
             node: node, identity: identity, limits: limits, clock: clock,
             random: SeededRandom(seed: UInt64.random(in: .min ... .max)), loop: loop, presence: presence, ended: ended,
-            log: log, tracer: tracer, submit: { requests in storage.submit(requests) == .queued },
+            log: log, tracer: tracer, submit: { storage.submit($0).taken(of: $0.count) },
             lookUp: engine.cachedOutcome)
         shell.storageFigures = { EngineSample(engine) }
         return shell

@@ -45,7 +45,7 @@ final class NodeShell {
     private var inputsWaiting = CircularBuffer<NodeInput>()
     private var hasInputsWaiting = false
 
-    private let submit: ([StorageRequest]) -> Bool
+    private let submit: ([StorageRequest]) -> Int
     private let lookUp: (ObjectName, ReadDepth) -> StorageOutcome?
     private var storageBatch: [StorageRequest] = []
     private(set) var storageInFlight = 0
@@ -101,13 +101,13 @@ final class NodeShell {
 
     /// A shell that does nothing until `start`.
     ///
-    /// `submit` hands requests to the disk, once a turn of the loop; false when none was taken. `lookUp` answers those reads
+    /// `submit` hands requests to the disk, once a turn of the loop, and says how many of the first ones it took. `lookUp` answers those reads
     /// that need no disk, and must not wait for one. `ended` is fulfilled when a stop is complete and failed when the disk
     /// fails. Traces of requests are carried on without `tracer` too.
     init(
         node: consuming Node, identity: ShellIdentity, limits: ShellLimits, clock: ShellClock, random: SeededRandom,
         loop: any EventLoop, presence: PresenceKeeper, ended: EventLoopPromise<Void>, log: Logger, tracer: FileTracer?,
-        submit: @escaping ([StorageRequest]) -> Bool,
+        submit: @escaping ([StorageRequest]) -> Int,
         lookUp: @escaping (ObjectName, ReadDepth) -> StorageOutcome? = { _, _ in nil }
     ) {
         self.node = node
@@ -343,15 +343,16 @@ final class NodeShell {
     }
 
     private func submitBatch() {
-        // A full queue takes the whole batch at one of the next ticks; the node's own limits keep that from happening.
-        let batch = self.storageBatch
-        guard !batch.isEmpty, self.submit(batch) else { return }
-        let count = batch.count
-        self.storageInFlight += count
+        guard !self.storageBatch.isEmpty else { return }
+        // What a full queue has no room for goes at one of the next ticks; the node's own limits keep that from happening.
+        let taken = self.submit(self.storageBatch)
+        guard taken > 0 else { return }
+        self.storageInFlight += taken
         self.counters.storageBatches &+= 1
-        self.counters.storageRequests &+= UInt64(count)
+        self.counters.storageRequests &+= UInt64(taken)
         var next: [StorageRequest] = []
-        next.reserveCapacity(count)
+        next.reserveCapacity(taken)
+        next += self.storageBatch[taken...]
         self.storageBatch = next
     }
 

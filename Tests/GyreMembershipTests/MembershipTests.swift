@@ -41,6 +41,32 @@ import Testing
         }
     }
 
+    @Test mutating func aNodeThatASeedRefusesDoesNotTakeItselfForTheCluster() {
+        let seeds = [PeerAddress(host: "10.0.0.8", port: 7_400), PeerAddress(host: "10.0.0.9", port: 7_400)]
+        var membership = self.make(seeds: seeds)
+        var effects: [MembershipEffect] = []
+        membership.onRefused(by: PeerAddress(host: "10.0.0.7", port: 7_400))
+        membership.onRefused(by: seeds[0])
+        for milliseconds in stride(from: Int64(0), through: 60_000, by: 50) {
+            membership.tick(at: self.at(milliseconds), random: &self.random, into: &effects)
+        }
+        #expect(membership.me.state == .joining)
+        #expect(effects.contains(.dial(seeds[0])), "it may be another node tomorrow")
+        // With whoever welcomes it, it is one of two.
+        membership.onPeerUp(self.other, address: seeds[1], at: self.at(60_001), random: &self.random, into: &effects)
+        _ = self.feed(&membership, .state([makeRecord(9, state: .normal)]), at: 60_002)
+        #expect(membership.me.state == .normal)
+
+        // The same seed, after its operator has mended it.
+        var second = self.make(seeds: [seeds[0]])
+        second.onRefused(by: seeds[0])
+        second.onPeerUp(self.other, address: seeds[0], at: self.at(1), random: &self.random, into: &effects)
+        for milliseconds in stride(from: Int64(0), through: 10_000, by: 50) {
+            second.tick(at: self.at(milliseconds), random: &self.random, into: &effects)
+        }
+        #expect(second.me.state == .normal)
+    }
+
     @Test mutating func aSeedThatIsThisNodeUnderAnotherNameIsForgotten() {
         let alias = PeerAddress(host: "localhost", port: 7_400)
         var membership = self.make(seeds: [alias])

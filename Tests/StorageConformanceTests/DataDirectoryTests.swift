@@ -48,6 +48,27 @@ struct DataDirectoryTests {
         #expect(opened.identity.node != before)
     }
 
+    @Test func startsThatFailAfterALostStoreDoNotForgetWhosePlaceItIs() throws {
+        let before = try self.open().identity.node
+        let store = self.path + "/store"
+        try FileManager.default.removeItem(atPath: store)
+        // The identity is noted, and then there is no room for a store.
+        try Data("x".utf8).write(to: URL(fileURLWithPath: store))
+        for _ in 0..<3 {
+            guard case .store = self.refusal({ try self.open() }) else {
+                Issue.record("a file was taken for a store")
+                return
+            }
+        }
+        try FileManager.default.removeItem(atPath: store)
+        let opened = try { (try self.open().identity, try self.open().origin) }()
+        #expect(opened.0.replaces == before && opened.0.node != before && !opened.0.isPending)
+        #expect(opened.1 == .kept, "the first of the two had made the store")
+        // The next loss is that of a node that had a store, and may have issued dots.
+        try FileManager.default.removeItem(atPath: store)
+        #expect(try self.open().identity.replaces == opened.0.node)
+    }
+
     @Test func aLostIdentityMeansANewOneOverTheSameObjects() throws {
         let name = try Sample.name("k")
         let before = try {
@@ -115,7 +136,8 @@ struct DataDirectoryTests {
 
     @Test(arguments: ["plain", "with \"quotes\" and \\", "line\nbreak\u{1}", "snow ☃ and 🛒", ""])
     func identitiesSurviveTheirJSON(_ text: String) throws {
-        let identity = NodeIdentity(node: NodeID(rawValue: 7), cluster: text, name: text + "!")
+        let identity = NodeIdentity(
+            node: NodeID(rawValue: 7), cluster: text, name: text + "!", replaces: NodeID(rawValue: 8), isPending: true)
         #expect(try NodeIdentity(json: Array(identity.json.utf8)) == identity)
         let object = try JSONSerialization.jsonObject(with: Data(identity.json.utf8)) as? [String: Any]
         #expect(object?["cluster"] as? String == text)

@@ -42,7 +42,7 @@ struct FormatTests {
     @Test func nodeRecordsHaveTheirGoldenBytes() throws {
         #expect(
             NodeRecord.allCases.map { self.hex($0.key) } == [
-                "0001", "0002", "0003", "0004", "0005", "0011", "0012", "0013", "0014", "0015",
+                "0001", "0002", "0003", "0004", "0005", "0006", "0011", "0012", "0013", "0014", "0015",
                 "0016",
             ])
         #expect(self.hex(NodeRecord.lease.value(ByteBuffer(integer: UInt64(500)))) == Golden.lease)

@@ -45,13 +45,18 @@ struct LogTailTests {
 
     /// One key a write; the values are long enough for some writes to cross blocks of the log.
     private static func crashed(valueBytes: [Int]) throws -> Crashed {
+        try self.crashed(
+            values: valueBytes.enumerated().map { ByteBuffer(repeating: UInt8($0.offset + 1), count: $0.element) })
+    }
+
+    private static func crashed(values: [ByteBuffer]) throws -> Crashed {
         let place = try Place()
         let database = try LevelDB(path: place.path, Self.options())
         var batch = try WriteBatch()
         let log = try #require(place.log)
         var ends: [Int] = []
-        for (number, count) in valueBytes.enumerated() {
-            batch.put(ByteBuffer(string: "key \(number)"), ByteBuffer(repeating: UInt8(number + 1), count: count))
+        for (number, value) in values.enumerated() {
+            batch.put(ByteBuffer(string: "key \(number)"), value)
             try database.write(batch, isSynced: true)
             batch.clear()
             ends.append(Self.end(of: try Data(contentsOf: URL(fileURLWithPath: log))))
@@ -136,6 +141,24 @@ struct LogTailTests {
             bytes[(start + crashed.ends[number]) / 2] ^= 0x40
             #expect(Self.end(of: bytes) == bytes.count, "write \(number)")
             #expect(throws: StorageFailure.self, "write \(number)") { try Self.keys(crashed, log: bytes) }
+        }
+    }
+
+    @Test func whatLooksLikeAWriteInsideAValueIsNone() throws {
+        let before = ByteBuffer(repeating: 7, count: 300)
+        let first = try Self.crashed(values: [before])
+        // An empty record has the same seven bytes in every log, and a copy of a log is full of writes.
+        let empty: [UInt8] = [0x05, 0x2B, 0x28, 0x43, 0, 0, 1]
+        var value = ByteBuffer(bytes: first.bytes.prefix(first.ends[0]))
+        for _ in 0..<10_000 { value.writeBytes(empty) }
+        value.writeBytes(first.bytes.prefix(first.ends[0]))
+        let crashed = try Self.crashed(values: [before, value])
+        #expect(crashed.ends.count == 2 && crashed.ends[1] > crashed.ends[0] + 70_000)
+        for lost in [7, 512, 4_096, 20_000, 50_000] {
+            var bytes = crashed.bytes
+            bytes.resetBytes(in: crashed.ends[0]..<crashed.ends[0] + lost)
+            #expect(Self.end(of: bytes) == crashed.ends[0], "\(lost) bytes lost")
+            #expect(try Self.keys(crashed, log: bytes) == 1, "\(lost) bytes lost")
         }
     }
 

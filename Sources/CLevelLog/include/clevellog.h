@@ -11,7 +11,9 @@ extern "C" {
 
 typedef struct leveldb_env_t leveldb_env_t;
 
-/// LevelDB's own environment, except for logs and tables. Its write-ahead logs grow in steps of `step` bytes of zeros, written ahead of use.
+/// LevelDB's own environment, except for logs and tables. Its write-ahead logs grow in steps of `step` bytes of zeros, written ahead of use;
+/// with 0 they grow with every write. A new log's name is on the disk before anything is written to it, and a log that is closed is
+/// synced if its last writes were not; when that fails, no later sync succeeds.
 ///
 /// A log that grows with every write makes each fdatasync write the file's new size as well, through the filesystem's journal
 /// where there is one; a log that is already that long makes it write the data alone. What is flushed goes to the system with
