@@ -200,7 +200,7 @@ let package = Package(
             ],
             data: ["Seeds"]
         ),
-        tests("ScenarioTests", ["GyreSimulator"], data: ["Scenarios"]),
+        tests("ScenarioTests", ["GyreSimulator"], data: ["Scenarios", "Sweeps"]),
         // Breaks real nodes and checks what they promised (Tests/steps/50 to 55). Never installed.
         .executableTarget(
             name: "gyre-torture",

@@ -66,15 +66,15 @@ known_nodes() {
 }
 
 # Prints the pid of node $1 if it runs. The pid file alone proves nothing, because pids are used again: the
-# process must be a gyre that serves this very data directory.
+# process must be one that serves this very data directory; the binary may have any name.
 running_pid() {
     local pid arguments=() index
     [[ -f $(node_pid_file "$1") ]] || return 1
     pid=$(<"$(node_pid_file "$1")")
     [[ $pid =~ ^[0-9]+$ && -r /proc/$pid/cmdline ]] || return 1
     mapfile -d '' -t arguments 2>/dev/null <"/proc/$pid/cmdline" || return 1
-    # The second word is the name when a script stands in for the binary.
-    [[ ${arguments[0]-} == *gyre || ${arguments[1]-} == *gyre ]] || return 1
+    # The second word when it is a binary, the third when a script stands in for one.
+    [[ ${arguments[1]-} == serve || ${arguments[2]-} == serve ]] || return 1
     for index in "${!arguments[@]}"; do
         if [[ ${arguments[index]} == --data && ${arguments[index + 1]-} == "$(node_data "$1")" ]]; then
             echo "$pid"

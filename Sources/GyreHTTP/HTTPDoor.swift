@@ -53,6 +53,17 @@ package final class HTTPDoor: Service, Sendable {
         }
     }
 
+    /// Fails if nothing can listen on `address`: what `start` would find out only when the node has joined its cluster.
+    /// - Throws: `cannotListen`.
+    package static func check(_ address: PeerAddress) async throws(ServerError) {
+        do {
+            let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .bind(host: address.host, port: Int(address.port)).get()
+            try await channel.close()
+        } catch { throw .cannotListen(self.explanation(error, address)) }
+    }
+
     private init(
         _ address: PeerAddress, _ limits: HTTPLimits, _ routes: HTTPRoutes, _ gate: ConnectionGate,
         _ client: GyreClient, _ log: Logger

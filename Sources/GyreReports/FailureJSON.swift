@@ -11,3 +11,13 @@ extension GyreError {
         ])
     }
 }
+
+extension JSONText {
+    /// The same shape for a failure that no node was asked about: one word for what it is, and the line for a person.
+    package static func failure(_ word: String, _ message: String) -> JSONText {
+        .object([
+            ("error", .text(word)), ("message", .text(message)), ("needed", .null), ("got", .null),
+            ("may_have_happened", .bool(false)), ("try", .text("")),
+        ])
+    }
+}

@@ -314,12 +314,9 @@ final class InboundConnection: ChannelInboundHandler {
     /// What a peer has set differently, in words that name both.
     private func difference(_ cluster: String, _ partitionCount: UInt32, _ replicas: UInt8) -> String? {
         let identity = self.shell.identity
-        if cluster != identity.cluster { return "cluster '\(cluster)' there, '\(identity.cluster)' here" }
-        if partitionCount != identity.partitionCount {
-            return "\(partitionCount) partitions there, \(identity.partitionCount) here"
-        }
-        if replicas != identity.replicas { return "\(replicas) replicas there, \(identity.replicas) here" }
-        return nil
+        return SettingsRefusal(
+            address: identity.address, mine: (identity.cluster, identity.partitionCount, identity.replicas),
+            yours: (cluster, partitionCount, replicas))?.reason
     }
 
     private func refuseConnection() {

@@ -115,6 +115,7 @@ final class PeerLink: ChannelInboundHandler {
         case .refused(let reason):
             self.shell.counters.handshakesRefused += 1
             self.shell.notice("peer refused the handshake", ["address": "\(self.address)", "reason": "\(reason)"])
+            if SettingsRefusal.isOne(reason) { self.shell.deliver(.peerRefused(self.address)) }
             if let twin = TwinRefusal(reason: reason) {
                 self.isLoop = self.shell.onTwin(twin)
                 if self.isLoop { self.shell.deliver(.peerUp(self.shell.identity.node, self.address)) }

@@ -31,7 +31,7 @@ struct ClusterOptions: ParsableArguments {
     var addresses: [String] {
         var texts = self.nodes
         if texts.isEmpty, let found = getenv("GYRE_NODES") { texts = [String(cString: found)] }
-        let addresses = texts.flatMap { $0.split(separator: ",").map(String.init) }
+        let addresses = texts.flatMap { $0.split { $0 == "," || $0.isWhitespace }.map(String.init) }
         return addresses.isEmpty ? ["127.0.0.1:7400"] : addresses
     }
 }

@@ -23,8 +23,7 @@ func reportingFailures(json: Bool, _ body: () async throws -> Void) async throws
         StandardStreams.writeError("gyre: \(failure.message)")
         if json {
             let word = failure.code == .usage ? "badRequest" : failure.code == .inputOutput ? "inputOutput" : "failed"
-            StandardStreams.writeLine(
-                JSONText.object([("error", .text(word)), ("message", .text(failure.message))]).line)
+            StandardStreams.writeLine(JSONText.failure(word, failure.message).line)
         }
         throw failure.code
     } catch let error as GyreError {
@@ -33,6 +32,7 @@ func reportingFailures(json: Bool, _ body: () async throws -> Void) async throws
         throw error.exitCode
     } catch let error as InputError {
         StandardStreams.writeError("gyre: \(error)")
+        if json { StandardStreams.writeLine(JSONText.failure("inputOutput", "\(error)").line) }
         throw ExitCode.inputOutput
     }
 }

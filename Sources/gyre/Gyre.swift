@@ -2,7 +2,6 @@ import ArgumentParser
 import GyreServer
 
 /// The one executable: nodes, clients and tools are its subcommands.
-@main
 struct Gyre: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gyre",
@@ -12,7 +11,7 @@ struct Gyre: AsyncParsableCommand {
             get asks R, and any node answers for all keys.
 
             FIRST STEPS
-              gyre serve --name n1 --data n1 --seed 127.0.0.1:7400
+              gyre serve --name n1 --data n1 --replicas 1
               gyre put cart pears
               gyre get cart
               gyre status

@@ -52,8 +52,12 @@ struct ChangeProgress {
         }
         if ring.isChanging {
             self.line = "\(left) partitions to move, waits for \(names.joined(separator: " "))"
+        } else if left > 0 {
+            self.line = "\(left) partitions to hand over"
         } else {
-            self.line = left == 0 ? "nothing moves" : "\(left) partitions to hand over"
+            let leaving = status.members.filter { $0.state == .leaving }.map(\.name).sorted()
+            let rest = "all others must have the ring without \(leaving.joined(separator: " "))"
+            self.line = leaving.isEmpty ? "nothing moves" : "handed over; \(rest)"
         }
     }
 }
@@ -82,6 +86,11 @@ struct JoinCommand: AsyncParsableCommand {
     func run() async throws {
         try await self.cluster.withClient { client in
             if let name = self.name {
+                if try await Self.hasJoined(name, client) {
+                    return announce(
+                        "\(name) has joined already", json: self.cluster.json,
+                        [("node", .text(name)), ("done", .bool(true))])
+                }
                 try await client.change(.join(name))
                 if self.wait {
                     try await ChangeWaiter(client: client, isQuiet: self.cluster.json).wait("join \(name)") { status in
@@ -101,6 +110,15 @@ struct JoinCommand: AsyncParsableCommand {
                 joining.isEmpty ? "no node is joining" : "joining: \(joining.joined(separator: " "))")
             StandardStreams.writeLine(
                 "a node joins by itself: gyre serve --name NAME --data DIR --seed \(self.cluster.addresses[0])")
+        }
+    }
+
+    /// Whether the node owns its share, and nothing is left to do.
+    private static func hasJoined(_ name: String, _ client: GyreClient) async throws -> Bool {
+        let member = try await client.member(name)
+        guard member.state == .normal, !(try await client.ringReport().isChanging) else { return false }
+        return try await client.gatherStatus().reports.contains { report in
+            report.members.contains { $0.record.node == member.node && $0.ownedSlots > 0 }
         }
     }
 }

@@ -102,6 +102,7 @@ struct ServeCommand: AsyncParsableCommand {
         let tracer = try Self.makeTracer(doors, options)
         let server: GyreServer
         do throws(ServerError) {
+            if let address = doors.http { try await HTTPDoor.check(address) }
             server = try await GyreServer.start(options, tracer: tracer, log: log)
         } catch { throw Self.failure(error) }
         var http: HTTPDoor?

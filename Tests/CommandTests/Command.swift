@@ -27,7 +27,18 @@ enum Command {
     static func run(
         _ arguments: [String], input: Data = Data(), environment: [String: String] = [:]
     ) async throws -> Outcome {
-        try await self.waiting { try self.runBlocking(arguments, input: input, environment: environment) }
+        try await self.waiting {
+            try self.runBlocking(self.makeProcess(arguments, environment: environment), input: input)
+        }
+    }
+
+    /// Runs a script of `sh` to its end, with the executable as `$GYRE`: for arguments that are no text.
+    static func script(_ text: String) async throws -> Outcome {
+        try await self.waiting {
+            let process = self.makeProcess(["-c", text], environment: ["GYRE": self.path])
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            return try self.runBlocking(process, input: Data())
+        }
     }
 
     /// Waits for a process on a thread of its own: the few threads that tests share must not be used up.
@@ -37,10 +48,7 @@ enum Command {
         }
     }
 
-    private static func runBlocking(
-        _ arguments: [String], input: Data, environment: [String: String]
-    ) throws -> Outcome {
-        let process = self.makeProcess(arguments, environment: environment)
+    private static func runBlocking(_ process: Process, input: Data) throws -> Outcome {
         let out = Pipe()
         let error = Pipe()
         let stdin = Pipe()

@@ -80,6 +80,61 @@ struct DataCommandTests {
         #expect(failure["error"] as? String == "badRequest")
     }
 
+    @Test(
+        "wrong usage is JSON as well",
+        arguments: [
+            ["put", "k", "v", "--bogus"], ["put", "k"], ["get", "k", "--r", "x"],
+            ["plan", "leave"], ["plan", "foo", "n1"], ["bench", "--ops", "1", "--duration", "1s"],
+        ])
+    func usageAsJSON(_ arguments: [String]) async throws {
+        let outcome = try await Command.run(arguments + ["--json"])
+        #expect(outcome.code == 64)
+        let failure = try outcome.json
+        #expect(Set(failure.keys) == ["error", "message", "needed", "got", "may_have_happened", "try"])
+        #expect(failure["error"] as? String == "badRequest" && failure["message"] as? String != "")
+        // Without --json nothing but an explanation for a person.
+        let plain = try await Command.run(arguments)
+        #expect(plain.code == 64 && plain.out.isEmpty && !plain.error.isEmpty)
+    }
+
+    @Test(
+        "files that cannot be read or written are said at once, as JSON too",
+        arguments: [
+            ["put", "k", "--file", "/none"], ["bench", "--ops", "1", "--compare", "/none"],
+            ["bench", "--ops", "1", "--out", "/none/result.json"], ["simulate", "--scenario", "/none"],
+        ])
+    func filesAsJSON(_ arguments: [String]) async throws {
+        let outcome = try await Command.run(arguments + ["--json"])
+        #expect(outcome.code == 74)
+        #expect(try outcome.json["error"] as? String == "inputOutput")
+    }
+
+    @Test("arguments that are no text are refused, and not stored as something else")
+    func bytesAsArguments() async throws {
+        let node = try await ServedNode.start()
+        for words in ["put \"$(printf 'k\\377')\" v", "put k \"$(printf 'v\\377')\"", "delete \"$(printf 'k\\377')\""] {
+            let outcome = try await Command.script("$GYRE \(words) --node \(node.address) --json")
+            #expect(outcome.code == 64 && outcome.error.contains("not UTF-8"), "\(words): \(outcome)")
+            #expect(try outcome.json["error"] as? String == "badRequest")
+        }
+        #expect(try await node.gyre(["keys"]).out.contains("k") == false)
+        let script =
+            "printf 'v\\377' | $GYRE put k - --node \(node.address) && $GYRE get k --raw --node \(node.address) | od -c"
+        let outcome = try await Command.script(script)
+        #expect(outcome.code == 0 && outcome.out.contains("v 377"), "\(outcome)")
+    }
+
+    @Test("a benchmark in which nothing succeeded is no success")
+    func failingBench() async throws {
+        let node = try await ServedNode.start(["--replicas", "3", "--writes", "2", "--reads", "2"])
+        let words = ["bench", "--workload", "put", "--clients", "2", "--ops", "10", "--keys", "10"]
+        let outcome = try await node.gyre(words + ["--json"])
+        #expect(outcome.code == 2)
+        let put = try #require((try outcome.json["operations"] as? [String: Any])?["put"] as? [String: Any])
+        let errors = try #require(put["errors"] as? [String: Int])
+        #expect(errors["unavailable"] == 10 && errors["timeout"] == 0 && put["count"] as? Int == 0)
+    }
+
     @Test("status and ring have the promised shapes")
     func statusAndRing() async throws {
         let node = try await ServedNode.start()

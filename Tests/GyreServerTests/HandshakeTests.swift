@@ -110,4 +110,29 @@ struct HandshakeTests {
                     == .helloReply(.welcome(protocolVersion: 2, cluster: "gyre", node: test.server.node)))
         }
     }
+
+    @Test("a node that its seed refuses acknowledges nothing by itself")
+    func doesNotGoAlone() async throws {
+        try await TestServer.with { seed in
+            for cluster in ["other", "gyre"] {
+                try await TestServer.with({
+                    $0.cluster = cluster
+                    $0.partitionCount = cluster == "gyre" ? 16 : 8
+                    $0.seeds = [seed.server.listen]
+                }) { test in
+                    // Alone it would be a member after a second.
+                    try await Task.sleep(for: .milliseconds(2_500))
+                    let socket = try RawSocket(port: test.port)
+                    _ = try socket.introduce()
+                    let name = try ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: "k"))
+                    #expect(try socket.ask(.get(GetRequest(name: name))) == .failed(.notMember))
+                    guard case .status(let report) = try socket.ask(.status) else {
+                        Issue.record("no status")
+                        return
+                    }
+                    #expect(report.members.map(\.record.state) == [.joining])
+                }
+            }
+        }
+    }
 }

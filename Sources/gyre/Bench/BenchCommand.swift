@@ -66,6 +66,9 @@ struct BenchCommand: AsyncParsableCommand {
         try await reportingFailures(json: self.cluster.json) {
             let settings = try self.settings()
             let seeds = try self.cluster.peerAddresses()
+            // What cannot be read or written is said before the run and not after it.
+            if let compare = self.compare { _ = try StandardStreams.read(compare, bytesMax: 1 << 20) }
+            if let out = self.out { try StandardStreams.mayWriteFile(out) }
             if self.load {
                 var loading = settings
                 loading.loads = true
@@ -80,6 +83,11 @@ struct BenchCommand: AsyncParsableCommand {
             }
             if let out = self.out { try StandardStreams.writeFile(out, document.line + "\n") }
             if let compare = self.compare { try self.printRatios(tallies, seconds, against: compare) }
+            // The result says how often and why; whoever only looks at the exit code must not take it for a success.
+            if tallies.values.allSatisfy({ $0.count == 0 }), tallies.values.contains(where: { $0.errorCount > 0 }) {
+                StandardStreams.writeError("gyre: no operation succeeded")
+                throw ExitCode.quorumMissed
+            }
         }
     }
 
@@ -181,7 +189,7 @@ struct BenchCommand: AsyncParsableCommand {
             if tally.notFound > 0 {
                 StandardStreams.writeLine("  \(tally.notFound) gets found nothing; --load writes every key first")
             }
-            for (code, count) in tally.errors.sorted(by: { $0.key < $1.key }) {
+            for (code, count) in tally.errors.sorted(by: { $0.key < $1.key }) where count > 0 {
                 StandardStreams.writeLine("  \(code): \(count)")
             }
         }

@@ -47,6 +47,15 @@ extension ClusterOptions {
 }
 
 extension StandardStreams {
+    /// Fails if `path` is clearly no file that can be written or made; leaves everything as it is.
+    static func mayWriteFile(_ path: String) throws(InputError) {
+        if access(path, W_OK) == 0 { return }
+        let slash = path.lastIndex(of: "/")
+        let directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        if errno == ENOENT, access(directory, W_OK | X_OK) == 0 { return }
+        throw InputError("cannot write \(path): \(String(cString: strerror(errno)))")
+    }
+
     /// Writes `text` to a new file, or over an old one.
     static func writeFile(_ path: String, _ text: String) throws(InputError) {
         guard let file = fopen(path, "we") else {

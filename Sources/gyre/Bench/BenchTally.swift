@@ -9,8 +9,10 @@ struct BenchTally {
         highestTrackableValue: 600_000_000, numberOfSignificantValueDigits: .three)
     /// Gets that found nothing; an answer, not an error.
     var notFound: UInt64 = 0
-    /// Errors by code.
-    private(set) var errors: [String: UInt64] = [:]
+    /// Errors by code; the common ones are there from the beginning, for programs that look one up.
+    private(set) var errors: [String: UInt64] = [
+        "unavailable": 0, "unknown": 0, "timeout": 0, "overloaded": 0, "connectionLost": 0,
+    ]
 
     /// An operation succeeded after that many nanoseconds.
     mutating func record(nanoseconds: UInt64) {
