@@ -18,12 +18,6 @@ struct SystemError: Error, CustomStringConvertible {
 
 /// The few file operations this room needs, without Foundation.
 enum Files {
-    /// The id that Linux drew when it started; empty when it does not say.
-    static let bootID: String = {
-        let bytes = (try? Files.read("/proc/sys/kernel/random/boot_id", bytesMax: 64)) ?? nil
-        return String(decoding: (bytes ?? []).prefix { $0 > 0x20 }, as: UTF8.self)
-    }()
-
     /// The sizes of the files in a directory, added up; what cannot be read counts as nothing.
     static func bytes(inDirectory path: String) -> UInt64 {
         guard let directory = opendir(path) else { return 0 }

@@ -312,22 +312,19 @@ package final class LevelDBEngine: Sendable {
     /// next one has to know about this one; nil when the name stays.
     ///
     /// What was cut off the log was promised to nobody if a crash has cut it; if the disk spoilt the last write instead, that may have
-    /// held the lease. Without a sync for each write, a power cut takes writes that other nodes have got, and leaves a log that ends
-    /// as if they had never been. A context that names such a dot without holding it would remove it from the other disks too
-    /// (decision 0001). What a process that was killed had written the system still has, until it starts again itself.
+    /// held the lease. Without a sync for each write, a cut of power, or a disk that failed, takes writes that other nodes have got, and
+    /// leaves a log that ends as if they had never been. A context that names such a dot without holding it would remove it from the
+    /// other disks too (decision 0001). Whether that happened nobody can tell from a process that was merely killed, so each life that
+    /// was not stopped counts.
     private static func beginLife(_ database: LevelDB, _ options: LevelDBOptions) throws -> NodeID? {
         let mark = NodeRecord.unsynced
-        let found = try self.body(mark, database, "unsynced writes")
-        let boot = ByteBuffer(string: options.bootID)
-        let hasForgotten = found.map { $0 != boot || boot.readableBytes == 0 } ?? false
+        let isMarked = try self.body(mark, database, "unsynced writes") != nil
+        let marks = options.durability != .always
         var batch = try WriteBatch()
-        if options.durability == .always {
-            if found != nil { batch.delete(mark.key) }
-        } else if found != boot || hasForgotten {
-            batch.put(mark.key, mark.value(boot))
-        }
+        if marks, !isMarked { batch.put(mark.key, mark.value(ByteBuffer())) }
+        if isMarked, !marks { batch.delete(mark.key) }
         var author: NodeID?
-        if hasForgotten || database.bytesCutOff > 0 {
+        if isMarked || database.bytesCutOff > 0 {
             let name = NodeID(rawValue: UInt64.random(in: 1...UInt64.max))
             batch.put(NodeRecord.author.key, NodeRecord.author.value(ByteBuffer(integer: name.rawValue)))
             author = name

@@ -54,9 +54,6 @@ package struct LevelDBOptions: Sendable {
     /// Where a sync is rare, nothing is gained by a log that is longer than what was written.
     var logStep: Int { self.durability == .always ? self.logStepBytes : 0 }
 
-    /// Which start of the system this is, so that the loss of power can be told from that of a process; empty when that is not known.
-    package var bootID = Files.bootID
-
     /// The defaults.
     package init() {}
 }

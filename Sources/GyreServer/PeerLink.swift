@@ -114,8 +114,11 @@ final class PeerLink: ChannelInboundHandler {
         switch reply {
         case .refused(let reason):
             self.shell.counters.handshakesRefused += 1
-            self.shell.notice("peer refused the handshake", ["address": "\(self.address)", "reason": "\(reason)"])
-            if SettingsRefusal.isOne(reason) { self.shell.deliver(.peerRefused(self.address)) }
+            let isSetting = SettingsRefusal.isOne(reason)
+            let rest = isSetting ? "; a node that has not joined yet waits for a seed that welcomes it" : ""
+            self.shell.notice(
+                "peer refused the handshake\(rest)", ["address": "\(self.address)", "reason": "\(reason)"])
+            if isSetting { self.shell.deliver(.peerRefused(self.address)) }
             if let twin = TwinRefusal(reason: reason) {
                 self.isLoop = self.shell.onTwin(twin)
                 if self.isLoop { self.shell.deliver(.peerUp(self.shell.identity.node, self.address)) }

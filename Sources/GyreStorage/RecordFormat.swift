@@ -91,8 +91,7 @@ package enum NodeRecord: UInt8, Sendable, CaseIterable {
     case hintTotals = 0x04
     /// How many checkpoints of hash trees are kept, 4 bytes, big-endian; taken away by the first change of an object after them.
     case checkpoint = 0x05
-    /// There while a node runs that does not sync each write, and after it ended in any other way than by a stop: the id of the
-    /// system's boot, as text.
+    /// There while a node runs that does not sync each write, and after it ended in any other way than by a stop: no bytes.
     case unsynced = 0x06
     /// The members last known.
     case members = 0x11

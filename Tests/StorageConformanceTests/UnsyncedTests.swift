@@ -13,12 +13,11 @@ struct UnsyncedTests {
     private var store: String { self.directory.path + "/store" }
 
     private func open(
-        _ durability: Durability, boot: String, at path: String? = nil
+        _ durability: Durability, at path: String? = nil
     ) throws -> LevelDBEngine {
         try FileManager.default.createDirectory(atPath: self.directory.path, withIntermediateDirectories: true)
         var options = LevelDBOptions()
         options.durability = durability
-        options.bootID = boot
         return try LevelDBEngine(path: path ?? self.store, owner: Store.owner, options: options)
     }
 
@@ -42,40 +41,36 @@ struct UnsyncedTests {
     }
 
     @Test(arguments: [Durability.interval, .none])
-    func afterACutOfPowerDotsGetANewName(_ durability: Durability) throws {
+    func whoWasNotStoppedGetsANewNameForItsDots(_ durability: Durability) throws {
         let copies = try {
-            let engine = try self.open(durability, boot: "first")
+            let engine = try self.open(durability)
             #expect(engine.recovered.author == nil)
             _ = try self.put(3, engine)
-            return try (0..<3).map { try self.copy("copy\($0)") }
+            return try (0..<2).map { try self.copy("copy\($0)") }
         }()
-        // The process was killed: the system still has all that it had written.
-        #expect(try self.open(durability, boot: "first", at: copies[0]).recovered.author == nil)
-        // The system started again, whatever the durability of the next life is.
-        #expect(try self.open(.always, boot: "second", at: copies[1]).recovered.author != nil)
-        let author = try #require(try self.open(durability, boot: "second", at: copies[2]).recovered.author)
-        #expect(try self.open(durability, boot: "second", at: copies[2]).recovered.author == author)
-        #expect(try self.open(durability, boot: "third", at: copies[2]).recovered.author != author)
-        // Nobody knows which start this is.
-        #expect(try self.open(durability, boot: "", at: copies[0]).recovered.author != nil)
+        // Whatever the durability of the next life is; a life that syncs each write keeps the name.
+        let author = try #require(try self.open(.always, at: copies[0]).recovered.author)
+        #expect(try self.open(.always, at: copies[0]).recovered.author == author)
+        let other = try #require(try self.open(durability, at: copies[1]).recovered.author)
+        #expect(try self.open(durability, at: copies[1]).recovered.author != other)
     }
 
     @Test func whoSyncsEachWriteKeepsTheName() throws {
         let copy = try {
-            let engine = try self.open(.always, boot: "first")
+            let engine = try self.open(.always)
             _ = try self.put(3, engine)
             return try self.copy("copy")
         }()
-        #expect(try self.open(.always, boot: "second", at: copy).recovered.author == nil)
-        #expect(try self.open(.interval, boot: "third", at: copy).recovered.author == nil)
+        #expect(try self.open(.always, at: copy).recovered.author == nil)
+        #expect(try self.open(.interval, at: copy).recovered.author == nil)
     }
 
     @Test(arguments: [Durability.interval, .none])
     func whoWasStoppedKeepsTheName(_ durability: Durability) throws {
-        for boot in ["first", "second", "third"] {
-            let engine = try self.open(durability, boot: boot)
+        for life in ["first", "second", "third"] {
+            let engine = try self.open(durability)
             #expect(engine.recovered.author == nil)
-            var writer = try self.put(3, engine, boot)
+            var writer = try self.put(3, engine, life)
             let before = writer.needsSync
             try writer.end()
             let after = writer.needsSync
@@ -84,7 +79,7 @@ struct UnsyncedTests {
     }
 
     @Test func documentsAndLeasesAreSyncedAllTheSame() throws {
-        let engine = try self.open(.interval, boot: "first")
+        let engine = try self.open(.interval)
         var writer = try self.put(1, engine)
         var needs = [writer.needsSync]
         let tag = StorageTag(rawValue: 9)

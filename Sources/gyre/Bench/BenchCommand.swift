@@ -67,7 +67,9 @@ struct BenchCommand: AsyncParsableCommand {
             let settings = try self.settings()
             let seeds = try self.cluster.peerAddresses()
             // What cannot be read or written is said before the run and not after it.
-            if let compare = self.compare { _ = try StandardStreams.read(compare, bytesMax: 1 << 20) }
+            let earlier = try self.compare.map {
+                String(decoding: try StandardStreams.read($0, bytesMax: 1 << 20), as: UTF8.self)
+            }
             if let out = self.out { try StandardStreams.mayWriteFile(out) }
             if self.load {
                 var loading = settings
@@ -82,9 +84,12 @@ struct BenchCommand: AsyncParsableCommand {
                 self.printTable(tallies, seconds)
             }
             if let out = self.out { try StandardStreams.writeFile(out, document.line + "\n") }
-            if let compare = self.compare { try self.printRatios(tallies, seconds, against: compare) }
+            if let compare = self.compare, let earlier {
+                try self.printRatios(tallies, seconds, against: earlier, in: compare)
+            }
             // The result says how often and why; whoever only looks at the exit code must not take it for a success.
-            if tallies.values.allSatisfy({ $0.count == 0 }), tallies.values.contains(where: { $0.errorCount > 0 }) {
+            let hasAnswers = tallies.values.contains { $0.count > 0 || $0.notFound > 0 }
+            if !hasAnswers, tallies.values.contains(where: { $0.errorCount > 0 }) {
                 StandardStreams.writeError("gyre: no operation succeeded")
                 throw ExitCode.quorumMissed
             }
@@ -196,9 +201,8 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     private func printRatios(
-        _ tallies: [BenchOperation: BenchTally], _ seconds: Double, against path: String
+        _ tallies: [BenchOperation: BenchTally], _ seconds: Double, against text: String, in path: String
     ) throws {
-        let text = String(decoding: try StandardStreams.read(path, bytesMax: 1 << 20), as: UTF8.self)
         for (operation, tally) in sorted(tallies) {
             guard let before = earlierRate(of: operation, in: text), before > 0 else {
                 throw CommandFailure(
