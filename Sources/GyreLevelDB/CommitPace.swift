@@ -2,8 +2,9 @@
 ///
 /// A sync costs the same for one write as for many, and the disk is often that of other nodes too. So while writes come faster
 /// than the writer could sync them one by one, a commit begins `restFactor` times as long after the one before it as commits
-/// take, or as soon as `enough` writes wait, and gathers what comes meanwhile. Whoever writes alone, or next to alone, never waits: its next write comes after the
-/// answer to this one, and nothing would be gathered. docs/decisions/0012 has the figures. Pure; confined to its owner.
+/// take, or as soon as `enough` writes wait, and gathers what comes meanwhile. Whoever writes alone, or next to alone, never
+/// waits: its next write comes after the answer to this one, and nothing would be gathered. docs/decisions/0012 has the
+/// figures. Pure; confined to its owner.
 struct CommitPace {
     /// A commit never waits for longer than this after the one before it began, in nanoseconds.
     static let restMax: Int64 = 1_000_000

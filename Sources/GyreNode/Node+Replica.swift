@@ -149,9 +149,19 @@ extension Node {
         }
     }
 
-    /// Asks the disk for its figures on behalf of all who wait, one look at a time: each walks a directory, and any number of clients may
-    /// ask. Nobody is answered with figures from before they asked.
-    mutating func lookAtFigures(into effects: inout [NodeEffect]) {
+    /// Lets a client wait for the next look at the disk's figures, unless `inFlightMax` do already.
+    mutating func startStatus(_ target: ReplyTarget, into effects: inout [NodeEffect]) {
+        guard self.statusAskers.count < self.options.inFlightMax else {
+            self.counters.overloaded += 1
+            return self.answer(target, .failed(.overloaded), into: &effects)
+        }
+        self.statusAskers.append(target)
+        self.lookAtFigures(into: &effects)
+    }
+
+    /// Asks the disk for its figures on behalf of all who wait, one look at a time: each walks a directory, and many clients may ask.
+    /// Nobody is answered with figures from before they asked.
+    private mutating func lookAtFigures(into effects: inout [NodeEffect]) {
         guard !self.looksAtFigures, !self.statusAskers.isEmpty else { return }
         self.looksAtFigures = true
         let tag = self.replicas.insert(.figures(self.statusAskers))

@@ -15,8 +15,7 @@ extension Node {
     ) {
         switch request {
         case .status:
-            self.statusAskers.append(target)
-            return self.lookAtFigures(into: &effects)
+            return self.startStatus(target, into: &effects)
         case .locate(let name):
             let partition = self.ring.partition(of: name.token)
             let report = LocationReport(
