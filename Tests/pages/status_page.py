@@ -118,7 +118,8 @@ def look(url, directory, victim, name, browser_port):
     claim("the cluster is called healthy", wait_for(page, f"{verdict} === 'healthy'", 10) is not None)
     claim("the ring is drawn", wait_for(page, "document.querySelectorAll('#ring path').length >= 3", 10) is not None)
     claim("three owners are in the legend", page.value("document.querySelectorAll('#legend li').length") == 3)
-    moving = "Number(document.querySelector('#rate-numbers i').textContent.replace(/,/g, '')) > 0"
+    # The figures come with an answer of their own, which may be later than the ring's: until then there is no number to read.
+    moving = "Number(document.querySelector('#rate-numbers i')?.textContent.replace(/,/g, '')) > 0"
     claim("requests are counted while there are some", wait_for(page, moving, 15) is not None)
     picture(page, f"{directory}/status-light.png", 1240, 1000, "light")
     picture(page, f"{directory}/status-dark.png", 1240, 1000, "dark")
