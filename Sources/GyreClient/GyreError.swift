@@ -66,7 +66,7 @@ public struct GyreError: Error, Hashable, Sendable, CustomStringConvertible {
         switch failure {
         case .unavailable(let needed, let got):
             self.init(
-                .unavailable, "needed \(needed) replicas, reached \(got); nothing was written",
+                .unavailable, "needed \(needed) replicas, reached \(got); nothing was changed",
                 try: "see which nodes are down with 'gyre status', or ask for fewer replicas", needed: Int(needed),
                 got: Int(got)
             )
@@ -94,7 +94,8 @@ public struct GyreError: Error, Hashable, Sendable, CustomStringConvertible {
             self.init(
                 .corrupt, "every replica that answered holds a corrupt record", try: "ask for all replicas: --r all"
             )
-        case .exists: self.init(.exists, "a value is there already", try: "read it first, or leave out --if-absent")
+        case .exists:
+            self.init(.exists, "a value is there already", try: "read it first, or do not ask that there be none")
         }
     }
 

@@ -44,6 +44,8 @@ package struct RingReport: Hashable, Sendable {
 
     /// Whether a change goes on.
     package var isChanging: Bool { self.state.next != nil }
+    /// Whether the cluster was founded, so that who owns ranges changes step by step only.
+    package var isFounded: Bool { self.state.version > 0 }
 
     /// Joins the parts.
     package init(

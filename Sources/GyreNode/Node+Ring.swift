@@ -81,8 +81,9 @@ extension Node {
         self.ringKeeper.state.version == 0 && self.ringKeeper.hasReached(.knows, self.ringKeeper.state)
     }
 
+    /// Who would own ranges if the cluster were founded now. A node that waits to be told is no founder.
     private var formingOwners: [RingMember] {
-        RingPlaces.owners(of: self.membership.members).map { member in
+        RingPlaces.owners(of: self.membership.members.filter { !$0.isHeld }).map { member in
             RingMember(
                 node: member.record.node, place: member.place, weight: member.record.weight, zone: member.record.zone)
         }
@@ -147,10 +148,8 @@ extension Node {
         case .state(let theirs, let wantsRest):
             self.ringKeeper.versions[node] = theirs.version
             if theirs.version == 0, self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed,
-                self.options.membership.formsCluster, self.membership.me.replaces == nil || theirs.next != nil
+                self.mayForm(with: theirs)
             {
-                // Two nodes without a ring form a cluster. A node that lost its disk has one already, unless it happened while that
-                // was being founded: a ring of newcomers would take it for whole.
                 self.ringKeeper.isConfirmed = true
                 self.visit(.clusterFormed, into: &effects)
                 self.rebuildRings(into: &effects)
@@ -158,6 +157,17 @@ extension Node {
             self.learn(theirs, into: &effects)
             if wantsRest, self.ringKeeper.state != theirs { self.tellRing(to: node, wantsRest: false, into: &effects) }
         }
+    }
+
+    /// Whether this node, which has no ring, may form one with another that has none either.
+    ///
+    /// A node that lost its disk has a ring already, unless it happened while that was being founded: a ring of newcomers would take
+    /// it for whole. One that was started to wait begins none, but has its share in one whose founders let it in.
+    private func mayForm(with theirs: RingState) -> Bool {
+        if !self.options.membership.formsCluster {
+            return theirs.next?.contains { self.ringKeeper.whoActs(for: $0.node) == self.me } ?? false
+        }
+        return self.membership.me.replaces == nil || theirs.next != nil
     }
 
     /// Takes in a state and puts what it changes on the disk.

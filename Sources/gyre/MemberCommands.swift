@@ -22,7 +22,7 @@ struct ChangeWaiter {
         while true {
             // A node that stops, or a moment without an answer, says little.
             if let status = try? await self.client.gatherStatus(), let ring = try? await self.client.ringReport() {
-                if !ring.isChanging, isDone(status) { return }
+                if ring.isFounded, !ring.isChanging, isDone(status) { return }
                 let line = ChangeProgress(status, ring).line
                 if line != last {
                     last = line
@@ -50,7 +50,9 @@ struct ChangeProgress {
         let names = ring.waitsFor.map { node in
             status.members.first { $0.node == node }?.name ?? node.description
         }
-        if ring.isChanging {
+        if !ring.isFounded {
+            self.line = "the cluster is still forming"
+        } else if ring.isChanging {
             self.line = "\(left) partitions to move, waits for \(names.joined(separator: " "))"
         } else if left > 0 {
             self.line = "\(left) partitions to hand over"

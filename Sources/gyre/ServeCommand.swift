@@ -202,7 +202,17 @@ struct ServeCommand: AsyncParsableCommand {
             level = known
         }
         do throws(ServerError) { try options.validate() } catch { throw Self.failure(error) }
+        try Self.checkDistinct([("listen", options.listen), ("http", doors.http), ("resp", options.resp)])
         return (options, doors, level)
+    }
+
+    /// Two doors at one address would be found out only when the node has joined. Port 0 is a port of its own each time.
+    private static func checkDistinct(_ addresses: [(name: String, address: PeerAddress?)]) throws {
+        var owners: [PeerAddress: String] = [:]
+        for case (let name, let address?) in addresses where address.port != 0 {
+            guard let other = owners.updateValue(name, forKey: address) else { continue }
+            throw CommandFailure(.usage, "\(other) and \(name) are both \(address); each needs a port of its own")
+        }
     }
 
     private func readHealing(_ settings: ServeSettings, into options: inout ServerOptions) throws {

@@ -127,6 +127,9 @@ final class ServedNode: @unchecked Sendable {
         try await Command.waiting { self.end(signal) }
     }
 
+    /// Waits for a node that ends by itself and returns its exit code.
+    func ended() async throws -> Int32 { try await Command.waiting { self.end(0) } }
+
     private func end(_ signal: Int32) -> Int32 {
         kill(self.process.processIdentifier, signal)
         self.process.waitUntilExit()

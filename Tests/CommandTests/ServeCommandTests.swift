@@ -41,6 +41,8 @@ struct ServeCommandTests {
             RefusedCase("serve --name n1 --data /tmp/x --durability maybe --check", word: "durability"),
             RefusedCase("serve --name n1 --data /tmp/x --listen nowhere --check", word: "listen"),
             RefusedCase("serve --name n1 --data /tmp/x --http nowhere --check", word: "http"),
+            RefusedCase("serve --name n1 --data /tmp/x --http 127.0.0.1:7400 --check", word: "listen and http"),
+            RefusedCase("serve --name n1 --data /tmp/x --resp [::1]:80 --http [::1]:80 --check", word: "http and resp"),
             RefusedCase("serve --name n1 --data /tmp/x --log-level loud --check", word: "log-level"),
             RefusedCase("serve --config /nonexistent --check", code: 74, word: "/nonexistent"),
             RefusedCase("serve --name n1 --data /proc/none/x", code: 74, word: "/proc/none/x"),
@@ -77,6 +79,12 @@ struct ServeCommandTests {
         #expect(port.code == 74)
         #expect(port.error.contains(node.address))
         try FileManager.default.removeItem(atPath: path)
+        // Before it joins: nothing may be left of a node whose HTTP door cannot open.
+        let door = try await Command.run(
+            ["serve", "--name", "n2", "--data", path, "--listen", "127.0.0.1:0", "--http", node.address])
+        #expect(door.code == 74)
+        #expect(door.error.contains(node.address))
+        #expect(!FileManager.default.fileExists(atPath: path))
         let other = try await Command.run(
             ["serve", "--name", "n1", "--data", node.directory, "--cluster", "other", "--listen", "127.0.0.1:0"])
         #expect(other.code == 74)

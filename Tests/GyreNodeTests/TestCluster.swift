@@ -63,10 +63,14 @@ final class TestCluster {
     var sent: [(from: NodeID, to: NodeID, message: PeerMessage)] = []
 
     /// With a `founder` the nodes know nothing of each other and are not connected; the others have its address as their seed.
-    init(count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2, founder: Int? = nil) throws {
+    /// One that is `held` was started to wait.
+    init(
+        count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2, founder: Int? = nil, held: Int? = nil
+    ) throws {
         let records = try (0..<count).map { index in
             var record = try Self.record(index)
             if founder != nil { record.state = .joining }
+            if index == held { record.labels = [MemberLabel(name: MemberRecord.holdLabel, value: "yes")] }
             return record
         }
         self.records = records
@@ -76,6 +80,7 @@ final class TestCluster {
         options.partitionCount = 16
         var nodes: [TestNode] = []
         for record in records {
+            options.membership.formsCluster = !record.isHeld
             let node = try Node(
                 options: options, me: record,
                 seeds: founder.map { [records[$0].address] }?.filter { $0 != record.address } ?? [],
