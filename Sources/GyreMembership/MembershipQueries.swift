@@ -11,6 +11,9 @@ extension Membership {
         return self.peers[index].record.liveness != .dead && self.peers[index].record.state != .removed
     }
 
+    /// Whether this node was given the address of another one to find its cluster by.
+    package var hasSeeds: Bool { !self.seeds.isEmpty }
+
     /// Every known record, removed members and this node included, sorted by node.
     package var members: [MemberRecord] {
         var all: [MemberRecord] = []

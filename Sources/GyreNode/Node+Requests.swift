@@ -30,9 +30,12 @@ extension Node {
             return self.onBucketRequest(request, target, into: &effects)
         case .ring(let request):
             return self.onRingRequest(request, target, timeout: timeout, at: now, into: &effects)
-        case .list(let request):
-            return self.startList(request, target, timeout: timeout, at: now, into: &effects)
-        case .put, .get, .delete: if self.answerAgain(request, target, into: &effects) { return }
+        case .list(let list):
+            if self.waits(request, target, timeout: timeout, at: now) { return }
+            return self.startList(list, target, timeout: timeout, at: now, into: &effects)
+        case .put, .get, .delete:
+            if self.waits(request, target, timeout: timeout, at: now) { return }
+            if self.answerAgain(request, target, into: &effects) { return }
         }
         let needs = self.needed(by: request)
         if let failure = self.refusal(of: request, isPossible: needs != nil) {
@@ -177,7 +180,7 @@ extension Node {
 
     /// Whether this node does nothing for clients: it does not know the ring yet, or is on its way out and gets no more answers.
     var isNoMember: Bool {
-        self.draining || self.ring.members.isEmpty || self.isBanned || self.ringKeeper.isClosed
+        self.draining || self.ring.members.isEmpty || !self.isFounded || self.isBanned || self.ringKeeper.isClosed
     }
 
     /// Why `request` cannot be admitted at all, if so.

@@ -76,19 +76,6 @@ extension Node {
         return self.formingOwners
     }
 
-    /// Whether all who found this cluster know who they are, so that nobody can be added.
-    private var isFoundingAgreed: Bool {
-        self.ringKeeper.state.version == 0 && self.ringKeeper.hasReached(.knows, self.ringKeeper.state)
-    }
-
-    /// Who would own ranges if the cluster were founded now. A node that waits to be told is no founder.
-    private var formingOwners: [RingMember] {
-        RingPlaces.owners(of: self.membership.members.filter { !$0.isHeld }).map { member in
-            RingMember(
-                node: member.record.node, place: member.place, weight: member.record.weight, zone: member.record.zone)
-        }
-    }
-
     /// Computes both rings anew and says which of them reads go to.
     mutating func rebuildRings(into effects: inout [NodeEffect]) {
         let state = self.ringKeeper.state
@@ -126,16 +113,6 @@ extension Node {
 
     // MARK: - Hearing and telling
 
-    /// A node without anybody else may take itself for the cluster.
-    mutating func confirmAlone() {
-        guard self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed,
-            self.options.membership.formsCluster, self.membership.me.replaces == nil,
-            self.membership.me.state.ownsRanges,
-            self.membership.members.allSatisfy({ $0.node == self.me || $0.state == .removed })
-        else { return }
-        self.ringKeeper.isConfirmed = true
-    }
-
     /// Another node says something about the ring.
     mutating func onRing(from node: NodeID, _ message: RingMessage, into effects: inout [NodeEffect]) {
         switch message {
@@ -159,17 +136,6 @@ extension Node {
         }
     }
 
-    /// Whether this node, which has no ring, may form one with another that has none either.
-    ///
-    /// A node that lost its disk has a ring already, unless it happened while that was being founded: a ring of newcomers would take
-    /// it for whole. One that was started to wait begins none, but has its share in one whose founders let it in.
-    private func mayForm(with theirs: RingState) -> Bool {
-        if !self.options.membership.formsCluster {
-            return theirs.next?.contains { self.ringKeeper.whoActs(for: $0.node) == self.me } ?? false
-        }
-        return self.membership.me.replaces == nil || theirs.next != nil
-    }
-
     /// Takes in a state and puts what it changes on the disk.
     mutating func learn(_ theirs: RingState, into effects: inout [NodeEffect]) {
         var merged = self.ringKeeper.staged
@@ -185,7 +151,7 @@ extension Node {
         self.keepRing(merged, into: &effects)
     }
 
-    private mutating func keepRing(_ state: RingState, into effects: inout [NodeEffect]) {
+    mutating func keepRing(_ state: RingState, into effects: inout [NodeEffect]) {
         self.ringKeeper.staged = state
         self.ringKeeper.keepsInFlight += 1
         let tag = StorageTag(rawValue: self.replicas.insert(.ringKept(state)))
@@ -221,6 +187,7 @@ extension Node {
         self.continueWish(at: now, into: &effects)
         self.continueHandovers(at: now, into: &effects)
         self.finishLeaving(at: now, into: &effects)
+        self.answerEarly(at: now, into: &effects)
     }
 
     private mutating func spreadRing(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
@@ -275,7 +242,7 @@ extension Node {
         if self.ringKeeper.state.version == 0, !self.isFoundingAgreed {
             guard self.ringKeeper.isConfirmed else { return false }
             let known = next.map { self.ringKeeper.whoActs(for: $0.node) }
-            guard self.formingOwners.allSatisfy({ known.contains($0.node) }) else { return false }
+            guard self.founders.allSatisfy({ known.contains($0.node) }) else { return false }
         }
         let generation = self.ringKeeper.generation
         var older: [Int] = []
@@ -331,31 +298,14 @@ extension Node {
         self.keepRing(proposal, into: &effects)
     }
 
-    /// A cluster is founded when its first members have stayed the same for a while.
-    private mutating func continueFounding(at now: Now, into effects: inout [NodeEffect]) {
-        let state = self.ringKeeper.state
-        let forming = self.formingOwners.sorted { ($0.place, $0.node) < ($1.place, $1.node) }
-        guard self.ringKeeper.isConfirmed, let rank = self.rank(among: forming),
-            self.hasWaited(for: forming, rank, at: now, least: self.options.ringChange.foundingDelay)
-        else { return }
-        if state.next != nil {
-            if self.isFoundingAgreed { return }
-            return self.learn(RingState(version: 0, base: [], next: forming), into: &effects)
-        }
-        var proposal = state
-        proposal.propose(forming)
-        self.visit(.foundingProposed, into: &effects)
-        self.keepRing(proposal, into: &effects)
-    }
-
     /// This node's place among `owners` when all of them can be reached; nil when one cannot, and when it is none.
-    private func rank(among owners: [RingMember]) -> Int? {
+    func rank(among owners: [RingMember]) -> Int? {
         let acting = owners.map(\.node).filter { !self.ringKeeper.isBanned($0) }.sorted()
         guard acting.allSatisfy({ self.isReachable($0) }) else { return nil }
         return acting.firstIndex(of: self.me)
     }
 
-    private mutating func hasWaited(
+    mutating func hasWaited(
         for wish: [RingMember], _ rank: Int, at now: Now, least: TimeSpan? = nil
     ) -> Bool {
         if self.ringKeeper.wish != wish {

@@ -156,8 +156,8 @@ extension Node {
 
     /// A member as status shows it: one that wants a share of the ring and has none yet is joining.
     func shown(_ record: MemberRecord) -> MemberRecord {
-        guard record.state == .normal, self.ringKeeper.state.version > 0 || record.isHeld,
-            !self.baseOwners.contains(where: { $0.node == record.node })
+        guard record.state == .normal,
+            !self.isFounded || !self.baseOwners.contains(where: { $0.node == record.node })
         else { return record }
         var shown = record
         shown.state = .joining

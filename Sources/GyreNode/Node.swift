@@ -85,6 +85,8 @@ package struct Node: ~Copyable {
     private(set) var lastTick = Instant.start
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
+    /// What waits until the cluster is founded.
+    var early: [EarlyRequest] = []
     /// The traces that operations in flight belong to.
     var traces = TraceTable()
 
@@ -211,6 +213,7 @@ package struct Node: ~Copyable {
         case .drain:
             guard !self.draining else { return }
             self.draining = true
+            self.answerEarly(at: now, into: &effects)
             self.withMembership(into: &effects) { membership, out in membership.stop(into: &out) }
         }
         if self.draining { self.noticeDrained(into: &effects) }

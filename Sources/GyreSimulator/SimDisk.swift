@@ -94,8 +94,12 @@ struct SimDisk: Sendable {
 
     // MARK: - Latencies
 
-    /// How long a read takes.
-    mutating func drawRead() -> TimeSpan { .microseconds(self.random.within(50...500)) }
+    /// How long a read takes, until it looks and from then until its answer arrives; one in 32 waits long for the others of its group.
+    mutating func drawRead() -> (before: TimeSpan, rest: TimeSpan) {
+        let rest = self.random.within(20...200)
+        let most = self.random.chance(1, in: 32) ? rest * 50 : rest
+        return (.microseconds(self.random.within(30...300)), .microseconds(most))
+    }
     /// How long it takes until a batch is written.
     mutating func drawWrite() -> TimeSpan { .microseconds(self.random.within(10...200)) }
     /// How long a sync takes: one in 32 hangs for a while.

@@ -48,7 +48,10 @@ extension SimWorld {
         let mayShrink = staying.count > least
         let victim = staying.isEmpty ? nil : staying[Int(self.faultRandom.below(UInt64(staying.count)))]
         switch self.faultRandom.below(self.plan.isGentle ? 3 : 5) {
-        case 0, 1: try self.join()
+        case 0, 1:
+            try self.join()
+            // Two that start together meet each other as soon as the cluster.
+            if self.plan.isGentle, self.faultRandom.chance(1, in: 2) { try self.join() }
         case 2: if mayShrink, let victim { self.wish(.leave(victim.index)) }
         case 3: if mayShrink, let victim, self.mayLose(victim) { try self.remove(victim) }
         default: if staying.count >= least, let victim { try self.replace(victim) }

@@ -94,6 +94,9 @@ final class SimWorld {
         if startRandom.chance(1, in: 4), plan.faults == [.membership], options.plantedBug == nil {
             plan.startSpread = .seconds(4)
         }
+        var earlyRandom = root.split("early")
+        plan.opensEarly = earlyRandom.chance(1, in: 4) && plan.faults.contains(.crash) && options.plantedBug == nil
+        if plan.opensEarly, earlyRandom.chance(1, in: 2) { plan.startSpread = .seconds(4) }
         let keys = (0..<plan.keyCount).map { "k\($0)" }
         self.init(options: options, plan: plan, keys: keys, bucketRandom: bucketRandom)
     }
@@ -180,9 +183,13 @@ final class SimWorld {
             }
             self.connections.close(at: node, to: other)
             try self.feed(node, .peerDown(self.nodes[other].id))
-        case .diskRead(let node, let life, let request):
+        case .diskRead(let node, let life, let request, let rest):
             guard self.nodes[node].lives == life, self.nodes[node].life != nil else { return }
-            try self.feed(node, .storage(self.nodes[node].disk.read(request)))
+            self.queue.schedule(
+                .diskAnswer(node: node, life: life, self.nodes[node].disk.read(request)), after: rest)
+        case .diskAnswer(let node, let life, let reply):
+            guard self.nodes[node].lives == life, self.nodes[node].life != nil else { return }
+            try self.feed(node, .storage(reply))
         case .diskWrite(let node, let life): try self.onDiskWrite(node, life: life)
         case .diskSync(let node, let life): try self.onDiskSync(node, life: life)
         case .request(let operation, let attempt, let node): try self.onRequest(operation, attempt, node: node)
@@ -248,7 +255,8 @@ final class SimWorld {
             options.trees.scrubPeriod = .seconds(60)
             options.ringChange = self.plan.ringChange
             options.ringChange.removeMax = 3
-            options.membership.formsCluster = !machine.isLate
+            // One that comes later could take itself for a cluster where it meets nobody; where nothing goes wrong it may try.
+            options.membership.formsCluster = machine.isLate ? self.plan.isGentle && !machine.isHeld : !machine.isHeld
             let node = try Node(
                 options: options, me: record, seeds: seeds, known: known, recovered: recovered,
                 now: machine.clocks(at: self.queue.now))
@@ -380,8 +388,10 @@ final class SimWorld {
     private func store(_ request: StorageRequest, at index: Int) {
         let machine = self.nodes[index]
         if request.isRead {
+            // What comes back may be old already: answers of one group of reads wait for the last of them.
+            let (before, rest) = machine.disk.drawRead()
             self.queue.schedule(
-                .diskRead(node: index, life: machine.lives, request), after: machine.disk.drawRead())
+                .diskRead(node: index, life: machine.lives, request, rest: rest), after: before)
         } else if machine.disk.enqueue(request) {
             self.queue.schedule(.diskWrite(node: index, life: machine.lives), after: machine.disk.drawWrite())
         }

@@ -42,19 +42,36 @@ extension SimWorld {
     /// Starts all nodes and waits until they agree on the ring.
     func boot() throws(Violation) {
         for index in self.members.map(\.index) {
-            let most = self.plan.startSpread.wholeMilliseconds
+            // Nodes without a seed that answers take themselves for the cluster, and what they acknowledged is hidden when they meet.
+            let isSeed = index == 0 || index == self.plan.nodeCount - 1
+            let most = self.plan.opensEarly && isSeed ? 300 : self.plan.startSpread.wholeMilliseconds
             self.queue.schedule(.start(node: index), after: .milliseconds(self.random.within(0...most)))
         }
+        if self.plan.opensEarly { try self.openEarly() }
         try self.awaitAgreement("after the start")
+    }
+
+    /// Lets clients in at once; half of the time a node ends within the next two seconds, and is away for some.
+    private func openEarly() throws(Violation) {
+        self.letClientsIn()
+        guard self.faultRandom.chance(1, in: 2) else { return }
+        try self.run(until: self.queue.now.advanced(by: .milliseconds(self.faultRandom.within(0...2_000))))
+        let victim = Int(self.faultRandom.below(UInt64(self.plan.nodeCount)))
+        try self.stop(victim, losingPower: false)
+        self.queue.schedule(.start(node: victim), after: .milliseconds(self.faultRandom.within(1...15_000)))
+    }
+
+    private func letClientsIn() {
+        self.isServing = true
+        for client in self.workload.clients.indices {
+            self.queue.schedule(.clientWakes(client), after: self.workload.drawPause(client))
+        }
     }
 
     /// Lets clients work while faults strike.
     func serve() throws(Violation) {
-        self.isServing = true
+        if !self.isServing { self.letClientsIn() }
         self.links.rates = self.plan.links
-        for client in self.workload.clients.indices {
-            self.queue.schedule(.clientWakes(client), after: self.workload.drawPause(client))
-        }
         self.scheduleFaults()
         let span = TimeSpan.seconds(Int64(self.options.virtualSeconds))
         try self.run(until: self.queue.now.advanced(by: span))

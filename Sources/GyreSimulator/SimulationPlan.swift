@@ -24,6 +24,8 @@ struct SimulationPlan: Sendable {
     var partitionCount = 16
     /// Over how long the first starts of the nodes are spread. Where that is long, some found the cluster before others come.
     var startSpread = TimeSpan.milliseconds(300)
+    /// Whether clients come while the cluster is being founded, and a node may end meanwhile and be away for a while.
+    var opensEarly = false
     /// The families of faults that happen.
     var faults: [FaultClass] = []
     /// How the links misbehave while faults go on.
@@ -142,6 +144,6 @@ struct SimulationPlan: Sendable {
             + "sloppy=\(self.isSloppy ? "on" : "off") partitions=\(self.partitionCount) clients=\(self.clientCount) "
             + "keys=\(self.keyCount) faults=\(faults)" + (self.setsBuckets ? " buckets" : "")
             + (self.lists ? " lists" : "") + (self.isGentle ? " gentle" : "")
-            + (self.startSpread > .seconds(1) ? " slowstart" : "")
+            + (self.startSpread > .seconds(1) ? " slowstart" : "") + (self.opensEarly ? " early" : "")
     }
 }

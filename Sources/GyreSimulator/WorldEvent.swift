@@ -13,8 +13,10 @@ enum WorldEvent {
     case connect(from: Int, to: Int, fromLife: UInt64)
     /// One end notices that a connection is gone.
     case disconnect(at: Int, from: Int, connection: UInt64)
-    /// A read is done.
-    case diskRead(node: Int, life: UInt64, StorageRequest)
+    /// A disk looks at what is asked, and its answer arrives after `rest`.
+    case diskRead(node: Int, life: UInt64, StorageRequest, rest: TimeSpan)
+    /// The answer to a read arrives.
+    case diskAnswer(node: Int, life: UInt64, StorageReply)
     /// The queue of a disk is written.
     case diskWrite(node: Int, life: UInt64)
     /// What a disk has written is synced.

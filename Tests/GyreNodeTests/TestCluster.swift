@@ -4,6 +4,7 @@ import GyreMembership
 import GyreMessages
 import GyreNode
 import GyreQuorum
+import GyreRing
 import GyreStorage
 import NIOCore
 
@@ -63,9 +64,10 @@ final class TestCluster {
     var sent: [(from: NodeID, to: NodeID, message: PeerMessage)] = []
 
     /// With a `founder` the nodes know nothing of each other and are not connected; the others have its address as their seed.
-    /// One that is `held` was started to wait.
+    /// One that is `held` was started to wait. With `waits` the founder has a seed as well, and does not begin alone at once.
     init(
-        count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2, founder: Int? = nil, held: Int? = nil
+        count: Int, replicas: Int = 3, reads: Int = 2, writes: Int = 2, founder: Int? = nil, held: Int? = nil,
+        waits: Bool = false
     ) throws {
         let records = try (0..<count).map { index in
             var record = try Self.record(index)
@@ -78,14 +80,21 @@ final class TestCluster {
         let quorum = try Quorum(replicas: replicas, reads: reads, writes: writes)
         var options = NodeOptions(quorum: quorum, cluster: "test")
         options.partitionCount = 16
+        // Where nodes know each other, their cluster was founded in an earlier life.
+        var recovered = RecoveredState()
+        if founder == nil {
+            let base = records.map { RingMember(node: $0.node, place: $0.node, weight: $0.weight, zone: $0.zone) }
+            recovered.ring = RingState(version: 1, base: base, next: nil).document
+        }
         var nodes: [TestNode] = []
         for record in records {
             options.membership.formsCluster = !record.isHeld
             let node = try Node(
                 options: options, me: record,
-                seeds: founder.map { [records[$0].address] }?.filter { $0 != record.address } ?? [],
+                seeds: founder.map { [records[$0].address, records[waits ? ($0 + 1) % count : $0].address] }?
+                    .filter { $0 != record.address } ?? [],
                 known: founder == nil ? records.filter { $0.node != record.node } : [],
-                recovered: RecoveredState(), now: self.now)
+                recovered: recovered, now: self.now)
             nodes.append(TestNode(node: node, seed: record.node.rawValue))
         }
         self.nodes = nodes
