@@ -33,7 +33,7 @@ private func updates(_ indices: Range<Int>, from counter: UInt64) throws -> [Sto
         let version = Version(dot: dot, time: .zero, expiry: nil, metadata: .none, value: value)
         return .update(
             StorageTag(rawValue: UInt64(index)), try name(index % storedKeys),
-            .put(version, seen: .overwrite, ifAbsent: false))
+            .put(version, seen: .overwrite, ifAbsent: false, now: version.time.wall))
     }
 }
 

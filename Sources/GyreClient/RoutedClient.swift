@@ -18,6 +18,8 @@ package final class RoutedClient {
 
     /// The most nodes that are tried for one operation.
     package static let attemptsMax = 8
+    /// A write is sent over a new connection only this soon: how long a coordinator knows for certain which writes it did.
+    package static let resendMost = TimeAmount.seconds(1)
     private static let tickInterval = TimeAmount.milliseconds(250)
     private static let refreshTimeout = TimeSpan.milliseconds(500)
 
@@ -125,6 +127,8 @@ package final class RoutedClient {
         var tried: [NodeLine] = []
         var hasRetried = false
         var mayHaveHappened = false
+        /// When it was sent for the first time.
+        var sentAt: NIODeadline?
         /// A node's word that too few replicas can be reached; says more than that the next node cannot be reached.
         var refusal: GyreError?
 
@@ -169,6 +173,7 @@ package final class RoutedClient {
     private func send(_ operation: Operation, over line: NodeLine, deadline: NIODeadline) {
         let connection = line.connection()
         let sentAt = NIODeadline.now()
+        operation.sentAt = operation.sentAt ?? sentAt
         connection.send(operation.request, deadline: deadline) { result in
             switch result {
             case .success(.failed(let failure)):
@@ -212,7 +217,9 @@ package final class RoutedClient {
         case .lost(let reason):
             if operation.isRead { return self.retryOnce(operation, self.lost(reason)) }
             operation.mayHaveHappened = true
-            guard !operation.hasRetried, !self.isClosed else { return operation.fail(self.lost(reason)) }
+            // Its coordinator knows for a while only which writes it did.
+            let isRecent = operation.sentAt.map { NIODeadline.now() - $0 < Self.resendMost } ?? false
+            guard isRecent, !operation.hasRetried, !self.isClosed else { return operation.fail(self.lost(reason)) }
             operation.hasRetried = true
             self.send(operation, over: line, deadline: operation.deadline)
         case .timeout:

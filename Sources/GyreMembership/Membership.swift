@@ -43,6 +43,10 @@ package struct Membership: Sendable {
     /// Peers with `newsLeft` above zero, and peers that are suspects.
     var freshCount = 0
     var suspectCount = 0
+    /// How many peers are removed. They are remembered, and neither probed nor waited for.
+    var removedCount = 0
+    /// How many peers are members.
+    var livingCount: Int { self.peers.count - self.removedCount }
     var localHealth: LocalHealth
     /// When the next answered probe lowers the score.
     var healthEasesAt = Instant.start

@@ -102,6 +102,7 @@ extension Membership {
         self.peers.insert(peer, at: place)
         if peer.newsLeft > 0 { self.freshCount += 1 }
         if peer.record.liveness == .suspect { self.suspectCount += 1 }
+        if peer.record.state == .removed { self.removedCount += 1 }
         self.scanAt = .start
         if !self.probeOrder.isEmpty {
             // A newcomer is probed in the running round, by each node at another time (SWIM §4.3).
@@ -138,6 +139,7 @@ extension Membership {
         if let old, old.liveness != new.liveness {
             self.suspectCount += (new.liveness == .suspect ? 1 : 0) - (old.liveness == .suspect ? 1 : 0)
         }
+        if let old { self.removedCount += (new.state == .removed ? 1 : 0) - (old.state == .removed ? 1 : 0) }
         self.scanAt = .start
         if old.map({ !$0.isKeptLike(new) }) ?? true {
             self.persistPending = true
@@ -244,7 +246,7 @@ extension Membership {
     /// `span`, or longer in proportion to the members above `stateMembersMin`: what each node does with each other node
     /// happens so much more seldom, and together it stays the same.
     func stretchedBySize(_ span: TimeSpan) -> TimeSpan {
-        let count = Int64(max(self.peers.count, MembershipOptions.stateMembersMin))
+        let count = Int64(max(self.livingCount, MembershipOptions.stateMembersMin))
         return TimeSpan(nanoseconds: span.nanoseconds / Int64(MembershipOptions.stateMembersMin) &* count)
     }
 
@@ -254,7 +256,7 @@ extension Membership {
     /// Whether one more full state may be asked for: always in a small cluster, else some at once and then one every
     /// `stretchedBySize(probeInterval)`, so that meeting n members does not cost n full states.
     mutating func mayAskForState(at now: Instant) -> Bool {
-        guard self.peers.count > MembershipOptions.stateMembersMin else { return true }
+        guard self.livingCount > MembershipOptions.stateMembersMin else { return true }
         let refill = self.stretchedBySize(self.options.probeInterval)
         while self.stateTokens < MembershipOptions.stateRequestsMax, self.stateTokenAt <= now {
             self.stateTokens += 1
@@ -304,7 +306,7 @@ extension Membership {
 
     /// How often one piece of news is sent: λ log n, with λ = 3 (SWIM §4.1).
     var newsTransmissions: Int {
-        3 * (Int.bitWidth - (self.peers.count + 1).leadingZeroBitCount)
+        3 * (Int.bitWidth - (self.livingCount + 1).leadingZeroBitCount)
     }
 
     /// One more than `counter`, within its limit; only forgery gets there.

@@ -64,7 +64,7 @@ extension Membership {
     }
 
     /// Whether everybody is probed in each period.
-    var isSmall: Bool { self.peers.count <= self.options.probeAllMax }
+    var isSmall: Bool { self.livingCount <= self.options.probeAllMax }
 
     /// Pings the next members of the round; a full round visits each exactly once, in random order (SWIM §4.3).
     /// A suspect is probed as well, because each member that finds it silent for itself shortens the suspicion.

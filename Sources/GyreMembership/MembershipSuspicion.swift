@@ -87,7 +87,7 @@ extension Membership {
     }
 
     private var suspicionLeast: TimeSpan {
-        SuspicionTime.least(self.options.suspicionTimeout, members: self.peers.count + 1)
+        SuspicionTime.least(self.options.suspicionTimeout, members: self.livingCount + 1)
     }
 
     /// Pings suspects and the dead with the opinion about them, and ends suspicions that nobody refuted.

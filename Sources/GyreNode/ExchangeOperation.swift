@@ -36,6 +36,15 @@ package struct ExchangeOptions: Sendable {
 
     /// The defaults.
     package init() {}
+
+    /// Records that are read at once while nothing is known of how long they are.
+    static let firstReads = 16
+
+    /// How many more records seem to fit into `room` bytes, where `count` had `bytes` together; 1 at least.
+    static func fitting(_ room: Int, count: Int, bytes: Int) -> Int {
+        guard count > 0 else { return Self.firstReads }
+        return max(1, max(0, room) / max(1, bytes / count))
+    }
 }
 
 /// A comparison of one partition with one other owner, led by this node.
@@ -75,8 +84,9 @@ struct ExchangeOperation {
     var asked: [ObjectName] = []
     /// While a page of a copy is merged: how many of its objects changed something here.
     var copied: Int?
-    /// Records read and not sent yet.
+    /// Records read and not sent yet, and how many of how many bytes there were the last time.
     var batch: [NamedRecord] = []
+    var read: (count: Int, bytes: Int) = (0, 0)
     /// Storage requests not answered yet.
     var pending = 0
 
@@ -99,8 +109,11 @@ struct ServedExchange {
     let tag: UInt64
     let step: UInt32
     var pending: Int
-    /// By place in the question.
+    /// Names that were asked for and not read yet.
+    var rest: ArraySlice<ObjectName>
+    /// By place in the question, as far as they were read, and their bytes.
     var records: [NamedRecord]
+    var bytes = 0
     var merged: UInt32 = 0
     /// Whether a record could not be merged.
     var hasLeftOut = false

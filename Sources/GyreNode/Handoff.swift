@@ -46,6 +46,8 @@ struct Handoff {
         var cursor: ObjectName?
         /// Whether a listing is awaited.
         var isListing = false
+        /// Whether a hint was kept since the listing was asked for: it may have looked before, and come back late.
+        var hasNews = false
         /// Deliveries not acknowledged and drops not reported.
         var inFlight = 0
         /// Whether the batch under way is the last one of this round.
@@ -93,7 +95,10 @@ struct Handoff {
 
     /// Notes that something is kept for `node`.
     mutating func insert(_ node: NodeID) {
-        guard self.index(of: node) == nil else { return }
+        if let index = self.index(of: node) {
+            self.targets[index].hasNews = true
+            return
+        }
         let place = self.targets.firstIndex { $0.node > node } ?? self.targets.count
         self.targets.insert(Target(node: node), at: place)
     }

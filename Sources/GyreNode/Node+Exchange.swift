@@ -243,7 +243,11 @@ extension Node {
     private mutating func settle(_ index: Int, at now: Now, into effects: inout [NodeEffect]) {
         guard !self.exchanges[index].isAsking, self.exchanges[index].pending == 0 else { return }
         let batchMax = self.options.exchange.batchMax
-        if !self.exchanges[index].batch.isEmpty { return self.sendBatch(index, at: now, into: &effects) }
+        if !self.exchanges[index].batch.isEmpty {
+            let batch = self.exchanges[index].batch
+            self.exchanges[index].read = (batch.count, batch.reduce(0) { $0 + $1.bytes })
+            return self.sendBatch(index, at: now, into: &effects)
+        }
         if !self.exchanges[index].pull.isEmpty {
             let names = Array(self.exchanges[index].pull.prefix(batchMax))
             self.exchanges[index].pull.removeFirst(names.count)
@@ -251,7 +255,10 @@ extension Node {
             return self.ask(index, .records(names), at: now, into: &effects)
         }
         if !self.exchanges[index].push.isEmpty {
-            let names = Array(self.exchanges[index].push.prefix(batchMax))
+            let read = self.exchanges[index].read
+            let fitting = ExchangeOptions.fitting(
+                self.options.exchange.batchBytesMax, count: read.count, bytes: read.bytes)
+            let names = Array(self.exchanges[index].push.prefix(min(batchMax, fitting)))
             self.exchanges[index].push.removeFirst(names.count)
             self.exchanges[index].pending = names.count
             for name in names {

@@ -60,17 +60,14 @@ extension Node {
             guard !names.isEmpty else { return }
             let served = self.served.insert(
                 ServedExchange(
-                    from: node, tag: tag, step: step, pending: names.count,
-                    records: names.map { NamedRecord(name: $0, record: ByteBuffer()) }, isMerge: false))
-            for (place, name) in names.enumerated() {
-                let work = self.replicas.insert(.servedRead(served, place: place))
-                effects.append(.store(.read(StorageTag(rawValue: work), name, .record)))
-            }
+                    from: node, tag: tag, step: step, pending: 0, rest: names[...], records: [], isMerge: false))
+            if let index = self.served.index(of: served) { self.readOn(index, into: &effects) }
         case .merge(let records):
             guard !records.isEmpty else { return }
             self.servedWork += records.count
             let served = self.served.insert(
-                ServedExchange(from: node, tag: tag, step: step, pending: records.count, records: [], isMerge: true))
+                ServedExchange(
+                    from: node, tag: tag, step: step, pending: records.count, rest: [], records: [], isMerge: true))
             for entry in records {
                 let work = self.replicas.insert(.servedMerge(served, entry.name))
                 effects.append(
@@ -101,6 +98,22 @@ extension Node {
         effects.append(.send(node, .exchanged(tag: tag, step: step, answer)))
     }
 
+    /// Reads as many of the records that another node asked for as seem to fit into an answer; few at first, for they may be long.
+    private mutating func readOn(_ index: Int, into effects: inout [NodeEffect]) {
+        let tag = self.served.tag(index)
+        let known = self.served[index].records.count
+        let room = self.options.exchange.batchBytesMax - self.served[index].bytes
+        let fitting = ExchangeOptions.fitting(room, count: known, bytes: self.served[index].bytes)
+        let names = self.served[index].rest.prefix(fitting)
+        self.served[index].rest = self.served[index].rest.dropFirst(names.count)
+        self.served[index].pending = names.count
+        for (offset, name) in names.enumerated() {
+            self.served[index].records.append(NamedRecord(name: name, record: ByteBuffer()))
+            let work = self.replicas.insert(.servedRead(tag, place: known + offset))
+            effects.append(.store(.read(StorageTag(rawValue: work), name, .record)))
+        }
+    }
+
     /// The disk has read one of the records that another node asked for.
     mutating func onServedRead(
         _ served: UInt64, place: Int, _ outcome: StorageOutcome, at now: Now, into effects: inout [NodeEffect]
@@ -110,6 +123,7 @@ extension Node {
         switch outcome {
         case .record(let record, _):
             self.served[index].records[place] = NamedRecord(name: name, record: record)
+            self.served[index].bytes += self.served[index].records[place].bytes
         case .refused: self.beginHeal(name, at: now, into: &effects)
         default: break
         }
@@ -145,6 +159,9 @@ extension Node {
     private mutating func endServed(_ index: Int, into effects: inout [NodeEffect]) {
         self.served[index].pending -= 1
         guard self.served[index].pending == 0 else { return }
+        if !self.served[index].rest.isEmpty, self.served[index].bytes < self.options.exchange.batchBytesMax {
+            return self.readOn(index, into: &effects)
+        }
         let served = self.served.remove(index)
         let answer: ExchangeAnswer
         if served.isMerge {

@@ -53,13 +53,14 @@ extension Node {
             // It was taken for unreachable by somebody else.
             return self.onReplicate(from: node, tag, name, record, into: &effects)
         }
-        guard self.inFlight < self.options.inFlightMax,
+        guard self.inFlight < self.options.inFlightMax, self.recordBytes < self.options.recordBytesMax,
             self.handoff.index(of: target) != nil || self.handoff.targets.count < HintBacklog.targetsMax
         else {
             self.counters.overloaded += 1
             return effects.append(.send(node, .replicated(tag: tag, .overloaded)))
         }
-        let work = self.replicas.insert(.hint(from: node, tag: tag, target: target))
+        self.recordBytes += record.readableBytes
+        let work = self.replicas.insert(.hint(from: node, tag: tag, target: target, bytes: record.readableBytes))
         let hint = HintRequest.keep(target: target, name, record: record, at: now.wall)
         effects.append(.store(.hint(StorageTag(rawValue: work), hint)))
     }
@@ -86,7 +87,8 @@ extension Node {
         switch operation {
         case .ownHint(let target):
             if case .merged = outcome { self.noteHint(for: target) } else { self.counters.hintsRefused += 1 }
-        case .hint(let node, let tag, let target):
+        case .hint(let node, let tag, let target, let bytes):
+            self.recordBytes -= bytes
             effects.append(.send(node, .replicated(tag: tag, self.keptOutcome(outcome, target))))
         case .fetchHint(let node, let tag):
             effects.append(.send(node, .fetched(tag: tag, self.fetchOutcome(ofHint: outcome))))
@@ -137,6 +139,7 @@ extension Node {
                 self.isReachable(target.node) || !self.isOwner(target.node)
             else { continue }
             self.handoff[index].isListing = true
+            self.handoff[index].hasNews = false
             self.handoff[index].beganAt = now.instant
             let tag = self.replicas.insert(.hintList(target: target.node))
             let list = HintRequest.list(
@@ -157,7 +160,7 @@ extension Node {
     ) {
         guard let index = self.handoff.index(of: target), case .listed(let page) = outcome else { return }
         self.handoff[index].isListing = false
-        if page.entries.isEmpty, self.handoff[index].cursor == nil {
+        if page.entries.isEmpty, self.handoff[index].cursor == nil, !self.handoff[index].hasNews {
             // A hint that is being kept right now puts its target back when it is durable.
             return self.handoff.remove(at: index)
         }
@@ -193,7 +196,7 @@ extension Node {
                 deadline: now.instant.advanced(by: self.options.handoff.timeout)))
         for node in receivers {
             if node == self.me {
-                let work = self.replicas.insert(.merge(from: self.me, tag: tag, name: name))
+                let work = self.replicas.insert(.merge(from: self.me, tag: tag, name: name, bytes: 0))
                 effects.append(.store(.merge(StorageTag(rawValue: work), name, record: record)))
             } else {
                 effects.append(.send(node, .replicate(tag: tag, name: name, record: record)))

@@ -76,7 +76,7 @@ extension Node {
             }
             let version = Version(
                 dot: dot, time: self.clock.tick(at: now.wall), expiry: expiry, metadata: put.metadata, value: put.value)
-            return .put(version, seen: put.seen, ifAbsent: put.ifAbsent)
+            return .put(version, seen: put.seen, ifAbsent: put.ifAbsent, now: now.wall)
         case .delete(let delete):
             return .delete(seen: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,
@@ -101,6 +101,7 @@ extension Node {
             self.puts[index].ownDisk = now.instant.since(self.puts[index].started)
             if self.puts[index].replicas.lists != nil { self.visit(.writeToBothOwnDisk, into: &effects) }
             if self.puts[index].machine.isAnswered {
+                self.noteSilent(self.puts[index], -1)
                 // The client gave up on a slow disk, and yet the write stands: it gets the same care as any other.
                 self.answeredBytes += record.readableBytes
                 self.puts[index].deadline = now.instant.advanced(by: self.options.lateWriteTimeout)
@@ -141,11 +142,14 @@ extension Node {
         _ index: Int, _ place: Int, at now: Now, into effects: inout [NodeEffect]
     ) {
         guard self.puts[index].machine.waiting.contains(place) else { return }
+        // Each place may have one that refuses as well; without an end, nodes that are all overloaded would be asked for ever.
         if !self.puts[index].machine.isAnswered, self.puts[index].isSloppy,
+            self.puts[index].standIns < self.options.quorum.replicas,
             let standIn = self.standIn(besides: self.puts[index].replicas, for: self.puts[index].name.token)
         {
             self.puts[index].replicas.replace(place, by: standIn)
             self.puts[index].machine.onStandIn(place)
+            self.puts[index].standIns += 1
             self.counters.standIns += 1
             if !self.puts[index].replicas.readPlaces.contains(place) { self.visit(.standInForNewOwner, into: &effects) }
             return self.sendRecord(index, place, into: &effects)
@@ -168,6 +172,7 @@ extension Node {
     ) {
         let operation = self.puts.remove(index)
         if operation.machine.isAnswered {
+            self.noteSilent(operation, -1)
             self.answeredPuts -= 1
             return
         }
@@ -178,7 +183,7 @@ extension Node {
         case .hintsFull:
             self.counters.hintsRefused += 1
             failure = .overloaded
-        case .tooManySiblings(let limit): failure = .tooLarge(limit: UInt64(limit))
+        case .tooManySiblings(let limit), .recordTooLarge(let limit): failure = .tooLarge(limit: UInt64(limit))
         case .corrupt, .dotCovered, .malformed:
             // This disk cannot vouch for the key's history, so another owner coordinates.
             if refusal == .corrupt { self.beginHeal(operation.name, at: now, into: &effects) }
@@ -240,7 +245,17 @@ extension Node {
             self.noteSlow(self.puts[index], isDone: isDone, at: now, into: &effects)
         }
         self.answeredPuts += 1
-        self.answeredBytes += self.puts[index].stored?.record.readableBytes ?? 0
+        if let stored = self.puts[index].stored {
+            self.answeredBytes += stored.record.readableBytes
+        } else {
+            self.noteSilent(self.puts[index], 1)
+        }
+    }
+
+    /// A put whose client has its answer begins or ends to wait for the own disk. Its value stays here, and counts.
+    private mutating func noteSilent(_ operation: PutOperation, _ change: Int) {
+        self.silentPuts += change
+        if case .put(let put) = operation.request { self.silentBytes += change * put.value.readableBytes }
     }
 
     /// Ends a write that was answered when nobody is waited for any more, or when too many such writes are kept.

@@ -278,14 +278,16 @@ extension Node {
         }
         switch failure {
         case nil:
-            if id == Refill.repairID {
-                self.noteRefilled(operation.partition, from: operation.peer, at: now, into: &effects)
-            } else if RepairPart.isReserved(id) {
+            if RepairPart.isReserved(id) {
                 guard !operation.hasLeftOut else {
                     self.postpone(index, (operation.partition, operation.peer), at: now)
                     break
                 }
-                self.noteSynced(operation, into: &effects)
+                if id == Refill.repairID {
+                    self.noteRefilled(operation.partition, from: operation.peer, at: now, into: &effects)
+                } else {
+                    self.noteSynced(operation, into: &effects)
+                }
             }
             self.repairParts[index].counts.compared += 1
             if inSync { self.repairParts[index].counts.inSync += 1 }

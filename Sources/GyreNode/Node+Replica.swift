@@ -13,12 +13,13 @@ extension Node {
     mutating func onReplicate(
         from node: NodeID, _ tag: UInt64, _ name: ObjectName, _ record: ByteBuffer, into effects: inout [NodeEffect]
     ) {
-        guard self.inFlight < self.options.inFlightMax else {
+        guard self.inFlight < self.options.inFlightMax, self.recordBytes < self.options.recordBytesMax else {
             self.counters.overloaded += 1
             if tag != 0 { effects.append(.send(node, .replicated(tag: tag, .overloaded))) }
             return
         }
-        let work = self.replicas.insert(.merge(from: node, tag: tag, name: name))
+        self.recordBytes += record.readableBytes
+        let work = self.replicas.insert(.merge(from: node, tag: tag, name: name, bytes: record.readableBytes))
         effects.append(.store(.merge(StorageTag(rawValue: work), name, record: record)))
     }
 
@@ -47,7 +48,8 @@ extension Node {
         let operation = self.replicas.remove(index)
         if self.onHintWork(operation, outcome, at: now, into: &effects) { return }
         switch operation {
-        case .merge(let node, let peerTag, let name):
+        case .merge(let node, let peerTag, let name, let bytes):
+            self.recordBytes -= bytes
             let answer = self.replicateOutcome(outcome, name, at: now, into: &effects)
             if node == self.me {
                 self.onHintDelivered(to: node, peerTag, answer, at: now, into: &effects)

@@ -112,10 +112,11 @@ extension Node {
             return self.answer(target, .failed(.unavailable(needed: needed, got: 0)), into: &effects)
         }
         let isWrite = if case .get = request { false } else { true }
+        let resendAt = min(now.halfWay(to: deadline), now.instant.advanced(by: self.options.resendMost))
         let tag = self.forwards.insert(
             ForwardOperation(
                 target: target, request: request, to: owner, isSecond: refuser != nil, started: now.instant,
-                deadline: deadline, resendAt: now.halfWay(to: deadline), isWrite: isWrite, needed: needed))
+                deadline: deadline, resendAt: resendAt, isWrite: isWrite, needed: needed))
         self.traces.keep(tag)
         self.counters.forwards += 1
         self.sendForward(tag, to: owner, request, deadline: deadline, at: now, into: &effects)
@@ -195,6 +196,7 @@ extension Node {
             if put.value.readableBytes > self.options.valueBytesMax {
                 return .tooLarge(limit: UInt64(self.options.valueBytesMax))
             }
+            if self.silentBytes >= self.options.recordBytesMax { return .overloaded }
             return self.refusal(of: put.seen)
         case .delete(let delete): return self.refusal(of: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,

@@ -94,6 +94,10 @@ extension Node {
             if self.isBanned {
                 return "\(self.nameOf(self.me)) was removed and cannot come back: start it with a new data directory"
             }
+            if self.membership.me.state == .leaving {
+                return "\(self.nameOf(self.me)) is leaving, which cannot be taken back: let it go, and start it with a "
+                    + "new data directory"
+            }
             return nil
         case .leave(let node, let isForced):
             switch self.membership.me.state {
@@ -101,8 +105,11 @@ extension Node {
             case .removed: return "\(self.nameOf(node)) was removed already"
             case .joining, .normal: break
             }
-            if owners.map(\.node) == [node], !self.hasSuccessor {
-                return "\(self.nameOf(node)) is the last node and has nobody to hand over to"
+            let isAlone = owners.allSatisfy { owner in
+                owner.node == node || self.membership.record(of: owner.node)?.state == .leaving
+            }
+            if owners.contains(where: { $0.node == node }), isAlone, !self.hasSuccessor {
+                return "\(self.nameOf(node)) is the last node that stays and has nobody to hand over to"
             }
             return isForced ? nil : tooFew(node)
         case .remove(let node, let isForced):

@@ -1,4 +1,5 @@
 import GyreBase
+import GyreMembership
 import GyreMerkle
 import GyreStorage
 import NIOCore
@@ -9,6 +10,8 @@ extension Node {
     /// A write changed the record of an object here. Told in the order in which the store changed.
     mutating func noteChange(_ change: RecordChange?, of name: ObjectName) {
         guard let change, self.trees.options.isOn else { return }
+        // A node on its way out must look once more at a partition that it has seen empty.
+        if self.membership.me.state == .leaving { self.ringKeeper.cleanCount = 0 }
         if !self.ringKeeper.handovers.isEmpty { self.ringKeeper.spoilHandover(of: self.leaf(of: name.token).partition) }
         switch change.before {
         case .absent: self.trees.forest.onChange(name.token, old: nil, new: change.after.rawValue)
@@ -87,7 +90,9 @@ extension Node {
             } else {
                 self.beginHeal(entry.name, at: now, into: &effects)
             }
-            if entry.hasExpiry, scan.purpose == .scrub { self.collect(entry.name, at: now, into: &effects) }
+            if entry.hasExpiry, scan.purpose == .scrub, self.clockWatch.isSteady(at: now) {
+                self.collect(entry.name, at: now, into: &effects)
+            }
         }
         self.counters.leavesCorrected += UInt64(
             self.trees.take(scan, leaves: leaves, objects, at: now.instant))

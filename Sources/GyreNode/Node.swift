@@ -58,6 +58,11 @@ package struct Node: ~Copyable {
     var found: [Int] = []
     /// Writes that were answered and still wait for replicas, and the bytes of their records.
     var answeredPuts = 0
+    /// Of those, the ones that the own disk has not answered, and the bytes of their values.
+    var silentPuts = 0
+    var silentBytes = 0
+    /// Bytes of records of other coordinators that wait for the disk.
+    var recordBytes = 0
     var answeredBytes = 0
     /// By the node stood in for: the author under which this node coordinates in its place.
     var standInAuthors: [NodeID: NodeID] = [:]
@@ -83,6 +88,7 @@ package struct Node: ~Copyable {
     var explains: SlotTable<ExplainOperation>
     var lists: SlotTable<ListOperation>
     private(set) var lastTick = Instant.start
+    var clockWatch: ClockWatch
     var handoff: Handoff
     var deliveries: SlotTable<HintDelivery>
     /// What waits until the cluster is founded.
@@ -138,6 +144,7 @@ package struct Node: ~Copyable {
         self.trees = TreeKeeper(
             options: options.trees, shape: shape,
             salt: MerkleSalt(cluster: options.cluster))
+        self.clockWatch = ClockWatch(at: now)
         self.handoff = Handoff(targets: recovered.hints.map(\.target))
         self.requestLog = RequestLog(entriesMax: options.requestLogMax, age: options.requestLogAge)
         self.recoverTrees(recovered)
@@ -149,8 +156,8 @@ package struct Node: ~Copyable {
     /// Operations in flight.
     package var inFlight: Int {
         @inline(__always) get {
-            self.puts.count - self.answeredPuts + self.gets.count + self.forwards.count + self.replicas.count
-                + self.heals.count + self.lists.count
+            self.puts.count - self.answeredPuts + self.silentPuts + self.gets.count + self.forwards.count
+                + self.replicas.count + self.heals.count + self.lists.count
         }
     }
 
@@ -295,6 +302,7 @@ package struct Node: ~Copyable {
         self.deliverHints(at: now, into: &effects)
         self.refillExchangeBudget(now.instant.since(self.lastTick))
         self.lastTick = now.instant
+        self.clockWatch.look(at: now)
         self.trees.burstUntil = now.instant.advanced(
             by: TimeSpan(nanoseconds: self.options.tickInterval.nanoseconds / 2))
         self.continueScan(at: now, into: &effects)

@@ -30,6 +30,9 @@ package struct NodeOptions: Sendable {
     package var contextActorsMax = 64
     /// Operations in flight, of clients and of peers; more are refused as overloaded.
     package var inFlightMax = 16_384
+    /// Bytes of records of other coordinators, and of own puts whose clients gave up, that wait for the disk, each; with more, what
+    /// comes is refused as overloaded, so that an outage of a disk does not become one of memory.
+    package var recordBytesMax = 256 << 20
     /// Longest deadline a request may ask for.
     package var timeoutMost = TimeSpan.seconds(60)
     /// From this long on a coordinated request is told of by an event; nil for never.
@@ -46,6 +49,9 @@ package struct NodeOptions: Sendable {
     package var requestLogMax = 16_384
     /// How long a finished write is remembered.
     package var requestLogAge = TimeSpan.seconds(10)
+    /// What was handed on is sent once more after half of its time, but not later than this: its coordinator must still know a write
+    /// that it did, with `requestLogMax` others since.
+    package var resendMost = TimeSpan.milliseconds(500)
     /// Corrupt records being healed at once.
     package var healsMax = 64
     /// How long one attempt to heal waits for all other replicas.

@@ -47,8 +47,9 @@ struct PutOperation {
     let name: ObjectName
     var replicas: ReplicaSet
     let ownPlace: Int
-    /// Whether a stand-in may take the place of an owner that fails meanwhile.
+    /// Whether a stand-in may take the place of an owner that fails meanwhile, and how many have.
     let isSloppy: Bool
+    var standIns = 0
     let started: Instant
     var deadline: Instant
     /// When replicas that have not answered are sent the record once more.
@@ -96,7 +97,7 @@ struct ForwardOperation {
 
 /// Disk work done for somebody else, or for the node itself.
 enum ReplicaOperation {
-    case merge(from: NodeID, tag: UInt64, name: ObjectName)
+    case merge(from: NodeID, tag: UInt64, name: ObjectName, bytes: Int)
     case fetch(from: NodeID, tag: UInt64, name: ObjectName)
     /// The disk's figures, for all who asked for the node's status before the look began.
     case figures([ReplyTarget])
@@ -106,7 +107,7 @@ enum ReplicaOperation {
     /// Keeping a hint of this node's own, about a write that an owner missed.
     case ownHint(target: NodeID)
     /// Keeping a hint for another coordinator.
-    case hint(from: NodeID, tag: UInt64, target: NodeID)
+    case hint(from: NodeID, tag: UInt64, target: NodeID, bytes: Int)
     /// Reading a hint for another coordinator.
     case fetchHint(from: NodeID, tag: UInt64)
     /// Listing the hints for a node that can take them.

@@ -209,9 +209,11 @@ extension SimDisk {
     /// What the disk does instead of `request`, or what it answers instead of doing it.
     private mutating func planted(_ request: StorageRequest) -> (StorageRequest, StorageOutcome?) {
         switch (self.bug, request) {
-        case (.contextTooNarrow, .update(let tag, let name, .put(let version, .given(let context), let ifAbsent))):
+        case (
+            .contextTooNarrow, .update(let tag, let name, .put(let version, .given(let context), let ifAbsent, let now))
+        ):
             let narrow = VersionVector(Array(context.entries.dropLast()))
-            return (.update(tag, name, .put(version, seen: .given(narrow), ifAbsent: ifAbsent)), nil)
+            return (.update(tag, name, .put(version, seen: .given(narrow), ifAbsent: ifAbsent, now: now)), nil)
         case (.mergeByTime, .merge(_, let name, let record, _)):
             guard case .held(let mine) = self.engine.held(name) else { return (request, nil) }
             if Self.time(mine.body) > Self.time(record) {

@@ -6,6 +6,10 @@ package import NIOCore
 ///
 /// Made only from bytes that were encoded or decoded here, so that what reaches the disk can be read back.
 package struct ObjectRecord: Sendable {
+    /// The most bytes to which a put may bring a record of several siblings; a single value has the limit of values. Merges are
+    /// never refused: what coordinators added at the same time may be as many times as long as there are of them.
+    package static let siblingBytesMax = 9 << 20
+
     /// Canonical `Siblings` bytes; possibly a slice.
     package let body: ByteBuffer
     /// The digest of `body` under its name.

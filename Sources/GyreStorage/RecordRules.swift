@@ -49,12 +49,14 @@ package enum RecordRules {
         }
         let shown: VersionVector
         switch update {
-        case .put(let version, let seen, let ifAbsent):
-            let before = siblings.versions.count
-            if ifAbsent, self.isLive(siblings, at: version) { return RecordDecision(.refused(.exists)) }
+        case .put(let version, let seen, let ifAbsent, let now):
+            let before = self.liveCount(siblings, at: now)
+            if ifAbsent, before > 0 { return RecordDecision(.refused(.exists)) }
             guard siblings.isFresh(version.dot) else { return RecordDecision(.refused(.dotCovered)) }
             siblings.put(version, seen: seen)
-            if siblings.versions.count > Siblings.siblingsMax, siblings.versions.count > before {
+            // What has expired waits to be collected, and is no sibling that anybody could merge.
+            let after = self.liveCount(siblings, at: now)
+            if after > Siblings.siblingsMax, after > before {
                 return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsMax)))
             }
             shown = siblings.contextAfterPut(of: version.dot)
@@ -71,6 +73,9 @@ package enum RecordRules {
             return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
         }
         let record = self.record(of: siblings, name: name)
+        if siblings.versions.count > 1, self.isTooLarge(record, after: held) {
+            return RecordDecision(.refused(.recordTooLarge(limit: ObjectRecord.siblingBytesMax)))
+        }
         if siblings.isEmpty {
             return RecordDecision(.updated(record.body, record.digest, context: shown, change: nil))
         }
@@ -169,9 +174,16 @@ package enum RecordRules {
         }
     }
 
-    /// True when a value is held that has not expired when `version` is put; its own time stands in for a clock.
-    private static func isLive(_ siblings: Siblings, at version: Version) -> Bool {
-        siblings.versions.contains { !$0.isExpired(at: version.time.wall) }
+    /// How many values are held that have not expired by then.
+    private static func liveCount(_ siblings: Siblings, at now: WallTime) -> Int {
+        siblings.versions.count { !$0.isExpired(at: now) }
+    }
+
+    /// True when siblings make the record longer than it may be, and longer than it was.
+    private static func isTooLarge(_ record: ObjectRecord, after held: HeldRecord) -> Bool {
+        guard record.body.readableBytes > ObjectRecord.siblingBytesMax else { return false }
+        guard case .held(let before) = held else { return true }
+        return record.body.readableBytes > before.body.readableBytes
     }
 
     /// True when no decoder would take the record back. Out of reach of honest nodes; storing it would lose the object.

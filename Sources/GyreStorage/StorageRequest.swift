@@ -29,8 +29,8 @@ package struct RecordDigest: Hashable, Sendable {
 
 /// What a coordinator does to its own record: a client's put or delete.
 package enum Update: Sendable {
-    /// Adds a version whose dot was never used before; with `ifAbsent`, only where no live sibling is held.
-    case put(Version, seen: Seen, ifAbsent: Bool)
+    /// Adds a version whose dot was never used before; with `ifAbsent`, only where no sibling is held that lives at `now`.
+    case put(Version, seen: Seen, ifAbsent: Bool, now: WallTime = WallTime(milliseconds: 0))
     /// Removes what `seen` covers; issues no dot.
     case delete(seen: Seen)
 }
@@ -161,6 +161,8 @@ package enum StorageRefusal: Hashable, Sendable {
     case dotCovered
     /// One more sibling would exceed the limit for new client data.
     case tooManySiblings(limit: Int)
+    /// Several siblings would make the record longer than `limit` bytes.
+    case recordTooLarge(limit: Int)
     /// The hints kept here have reached their limit, in bytes; none is ever dropped to make room (architecture D10).
     case hintsFull(bytesMax: UInt64)
 }

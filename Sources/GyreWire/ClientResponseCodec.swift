@@ -71,7 +71,7 @@ extension ClientResponse {
             let acks = try buffer.readFixed(as: UInt8.self)
             let needed = try buffer.readFixed(as: UInt8.self)
             self = .stored(context: try VersionVector(decoding: &buffer), acks: acks, needed: needed)
-        case Kind.found: self = .found(record: try buffer.readCounted(bytesMax: WireLimits.frameBytesMax))
+        case Kind.found: self = .found(record: try buffer.readCounted(bytesMax: WireLimits.recordFrameBytesMax))
         case Kind.notFound: self = .notFound(context: try VersionVector(decoding: &buffer))
         case Kind.status: self = .status(try StatusReport(decoding: &buffer))
         case Kind.location: self = .location(try LocationReport(decoding: &buffer))

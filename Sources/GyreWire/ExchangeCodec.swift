@@ -254,7 +254,7 @@ extension Inspection {
     /// Reads what `encode` wrote; the heads are a slice, not looked into.
     init(decoding buffer: inout ByteReader) throws(DecodeError) {
         self.init()
-        self.heads = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
+        self.heads = try buffer.readCounted(bytesMax: WireLimits.recordFrameBytesMax)
         self.digest = try buffer.readFixed(as: UInt64.self)
         self.bytes = try buffer.readFixed(as: UInt64.self)
         self.isCorrupt = try buffer.readFlag()
@@ -345,7 +345,8 @@ extension ByteReader {
         records.reserveCapacity(count)
         for _ in 0..<count {
             let name = try ObjectName(decoding: &self)
-            records.append(NamedRecord(name: name, record: try self.readCounted(bytesMax: WireLimits.frameBytesMax)))
+            records.append(
+                NamedRecord(name: name, record: try self.readCounted(bytesMax: WireLimits.recordFrameBytesMax)))
         }
         return records
     }

@@ -80,7 +80,7 @@ package struct FrameDecoder: Sendable {
         guard let kind = FrameKind(rawValue: number) else { throw .unknownKind(number) }
         guard kind.isHandshake == self.isInHandshake else { throw .unexpectedKind(kind) }
         let bytes = FrameHeader.bytes + Int(word >> 32)
-        let bytesMax = self.isInHandshake ? WireLimits.handshakeFrameBytesMax : WireLimits.frameBytesMax
+        let bytesMax = kind.bytesMax
         guard bytes <= bytesMax else { throw .frameTooLong(bytes: bytes, bytesMax: bytesMax) }
         return kind
     }

@@ -79,7 +79,7 @@ package enum FrameEncoder {
         out.writeInteger(UInt64(0))
         do throws(DecodeError) { try body(&out) } catch { throw .unencodable(kind, error) }
         let bytes = out.writerIndex - start
-        let bytesMax = kind.isHandshake ? WireLimits.handshakeFrameBytesMax : WireLimits.frameBytesMax
+        let bytesMax = kind.bytesMax
         guard bytes <= bytesMax else { throw .frameTooLong(bytes: bytes, bytesMax: bytesMax) }
         let word = FrameHeader.word(payloadBytes: UInt32(bytes - FrameHeader.bytes), kind: kind)
         out.setInteger(word, at: start)

@@ -52,6 +52,16 @@ package enum FrameKind: UInt8, Sendable, CaseIterable {
     /// Whether the frame belongs to the handshake, and to nothing after it.
     package var isHandshake: Bool { self == .hello || self == .helloReply }
 
+    /// The longest frame of that kind, header included, in bytes.
+    package var bytesMax: Int {
+        switch self {
+        case .hello, .helloReply: WireLimits.handshakeFrameBytesMax
+        case .replicate, .fetched, .forwarded, .hint, .exchange, .exchanged, .inspected, .traced, .clientResponse:
+            WireLimits.recordFrameBytesMax
+        default: WireLimits.frameBytesMax
+        }
+    }
+
     /// Whether a frame of that kind may be inside one of kind `traced`.
     var mayBeTraced: Bool {
         switch self {
@@ -67,8 +77,11 @@ package enum WireLimits {
     package static let protocolVersion: UInt16 = 2
     /// The first protocol version with frames of kind `traced`.
     package static let tracedVersion: UInt16 = 2
-    /// The longest frame, header included: a value of 8 MiB and its siblings fit.
+    /// The longest frame of most kinds, header included: a value of 8 MiB fits.
     package static let frameBytesMax = 16 << 20
+    /// The longest frame that brings a record, header included: what seven coordinators may each have added to one key at the same
+    /// time fits (`ObjectRecord.siblingBytesMax`). A record that fitted into no frame could be neither read nor repaired.
+    package static let recordFrameBytesMax = 64 << 20
     /// The longest frame before the handshake is done: strangers get little memory.
     package static let handshakeFrameBytesMax = 4 << 10
     /// The longest cluster name in UTF-8 bytes.

@@ -90,7 +90,7 @@ extension ListAnswer {
             entries.reserveCapacity(count)
             for _ in 0..<count {
                 let name = try ObjectName(decoding: &buffer)
-                let record = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
+                let record = try buffer.readCounted(bytesMax: WireLimits.recordFrameBytesMax)
                 entries.append(NamedRecord(name: name, record: record))
             }
             self = .page(entries, next: try buffer.readOptionalPosition())

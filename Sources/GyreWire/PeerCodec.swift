@@ -126,7 +126,7 @@ extension PeerMessage {
         switch kind {
         case .replicate:
             let name = try ObjectName(decoding: &buffer)
-            let record = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
+            let record = try buffer.readCounted(bytesMax: WireLimits.recordFrameBytesMax)
             self = .replicate(tag: tag, name: name, record: record)
         case .replicated:
             guard let outcome = ReplicateOutcome(rawValue: try buffer.readFixed()) else {
@@ -144,7 +144,7 @@ extension PeerMessage {
         case .hint:
             let target = try buffer.readNode()
             let name = try ObjectName(decoding: &buffer)
-            let record = try buffer.readCounted(bytesMax: WireLimits.frameBytesMax)
+            let record = try buffer.readCounted(bytesMax: WireLimits.recordFrameBytesMax)
             self = .hint(tag: tag, target: target, name: name, record: record)
         case .fetchHint:
             let target = try buffer.readNode()
@@ -195,7 +195,7 @@ extension FetchOutcome {
     /// Reads what `encode` wrote; the record is a slice, not looked into.
     init(decoding buffer: inout ByteReader) throws(DecodeError) {
         switch try buffer.readFixed(as: UInt8.self) {
-        case Kind.record: self = .record(try buffer.readCounted(bytesMax: WireLimits.frameBytesMax))
+        case Kind.record: self = .record(try buffer.readCounted(bytesMax: WireLimits.recordFrameBytesMax))
         case Kind.digest: self = .digest(try buffer.readFixed(as: UInt64.self))
         case Kind.absent: self = .absent
         case Kind.corrupt: self = .corrupt

@@ -67,6 +67,29 @@ import Testing
         #expect(second.me.state == .normal)
     }
 
+    /// Bans are kept for ever. They must not make a cluster of three as slow to notice an outage as one of hundreds.
+    @Test mutating func whoWasRemovedDoesNotCountAsAMember() {
+        let living: [UInt64] = [8, 9]
+        let removed = (100..<400).map { makeRecord($0, state: .removed) }
+        var membership = self.make(known: living.map { makeRecord($0, state: .normal) } + removed, state: .normal)
+        var effects: [MembershipEffect] = []
+        for node in living {
+            membership.onPeerUp(
+                NodeID(rawValue: node), address: makeRecord(node, state: .normal).address, at: .start,
+                random: &self.random, into: &effects)
+        }
+        effects = []
+        for milliseconds in stride(from: Int64(1_000), through: 1_600, by: 50) {
+            membership.tick(at: self.at(milliseconds), random: &self.random, into: &effects)
+        }
+        var pinged: Set<UInt64> = []
+        for case .send(let node, .ping) in effects { pinged.insert(node.rawValue) }
+        #expect(pinged == Set(living))
+        // A member that is banned meanwhile counts no more, and one whose ban is told again not twice.
+        for _ in 0..<2 { _ = self.feed(&membership, .state([makeRecord(8, state: .removed)]), at: 1_700) }
+        #expect(membership.members.count { $0.state != .removed } == 2)
+    }
+
     @Test mutating func aSeedThatIsThisNodeUnderAnotherNameIsForgotten() {
         let alias = PeerAddress(host: "localhost", port: 7_400)
         var membership = self.make(seeds: [alias])

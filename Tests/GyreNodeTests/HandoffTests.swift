@@ -85,6 +85,75 @@ import Testing
         #expect(cluster.nodes.allSatisfy { $0.disk.engine.hintBacklogs.isEmpty })
     }
 
+    /// Reads and writes have threads of their own: an empty listing may arrive after a hint was kept that it did not see.
+    @Test func aListingThatLookedBeforeAHintWasKeptDoesNotHideIt() throws {
+        let cluster = try TestCluster(count: 5)
+        let (owners, others) = try self.place(cluster, "k")
+        let (keeper, target) = (cluster.nodes[others[0]], owners[0])
+        let name = try cluster.name("k")
+        let record = try #require(self.record("v"))
+        func keep(_ tag: UInt64) {
+            let hint = PeerMessage.hint(tag: tag, target: cluster.ids[target], name: name, record: record)
+            cluster.deliver(others[0], .peer(cluster.ids[others[1]], hint))
+        }
+        keep(1)
+        cluster.advance(.seconds(1))
+        #expect(keeper.disk.hint(name, for: cluster.ids[target]) == nil, "the first one is at home")
+        keep(2)
+        // That one goes home as well; the listing behind it finds nothing, and its answer is late.
+        keeper.diskStuck = true
+        var late: StorageReply?
+        for _ in 0..<200 where late == nil {
+            cluster.advance(.milliseconds(10))
+            while let request = keeper.pending.first {
+                keeper.pending.removeFirst()
+                let reply = keeper.disk.answer(request)
+                if case .hint(_, .list) = request, case .listed(let page) = reply.outcome, page.entries.isEmpty {
+                    late = reply
+                } else {
+                    cluster.deliver(others[0], .storage(reply))
+                }
+            }
+        }
+        keeper.diskStuck = false
+        keep(3)
+        cluster.deliver(others[0], .storage(try #require(late)))
+        cluster.advance(.seconds(2))
+        #expect(keeper.disk.hint(name, for: cluster.ids[target]) == nil, "the last one has gone home too")
+    }
+
+    private func record(_ value: String) -> ByteBuffer? {
+        var siblings = Siblings()
+        siblings.put(
+            Version(
+                dot: Dot(node: NodeID(rawValue: 0xD0), counter: 1),
+                time: HybridTime(wall: WallTime(milliseconds: 1), logical: 0), expiry: nil, metadata: .none,
+                value: ByteBuffer(string: value)), seen: .blind)
+        return siblings.encoded
+    }
+
+    /// Nodes that are all overloaded must not be asked for ever, each time with the whole record.
+    @Test func standInsThatRefuseAreAskedOnlyAFewTimes() throws {
+        let cluster = try TestCluster(count: 7)
+        let (owners, _) = try self.place(cluster, "k")
+        cluster.silent = Set(cluster.ids.filter { $0 != cluster.ids[owners[0]] })
+        cluster.sent = []
+        #expect(cluster.ask(owners[0], try cluster.put("v", "k", seen: .blind)) == nil)
+        var refused = 0
+        while refused < cluster.sent.count, refused < 1_000 {
+            let (_, node, message) = cluster.sent[refused]
+            refused += 1
+            switch message {
+            case .replicate(let tag, _, _), .hint(let tag, _, _, _):
+                cluster.deliver(owners[0], .peer(node, .replicated(tag: tag, .overloaded)))
+            default: continue
+            }
+        }
+        let asked = cluster.sent.count { if case .hint = $0.message { true } else { false } }
+        #expect(asked == 3)
+        #expect(cluster.latestAnswer(owners[0]) == .failed(.unknown(needed: 2, got: 1)))
+    }
+
     @Test func aBacklogGoesHomeAtItsPaceAndWhole() throws {
         let cluster = try TestCluster(count: 4)
         self.cut(cluster, 3)

@@ -76,6 +76,20 @@ import Testing
         #expect(cluster.latestAnswer(stranger) == .failed(.unknown(needed: 2, got: 0)))
     }
 
+    /// A coordinator remembers for seconds what it did, so a request of a patient client is not sent again after half a minute.
+    @Test func forwardOfAPatientClientIsSentAgainSoonOrNever() throws {
+        let (cluster, stranger, owner) = try self.strangerAndOwner()
+        cluster.silent = [cluster.ids[owner]]
+        #expect(cluster.ask(stranger, try cluster.put("v", "k", seen: .blind), timeout: .seconds(60)) == nil)
+        func count() -> Int { cluster.sent.count { if case .forward = $0.message { true } else { false } } }
+        cluster.advance(.milliseconds(490))
+        #expect(count() == 1)
+        cluster.advance(.milliseconds(20))
+        #expect(count() == 2)
+        cluster.advance(.seconds(40))
+        #expect(count() == 2)
+    }
+
     @Test func readOfAKeyThatIsNotOwnedIsRefusedWithTheRing() throws {
         let cluster = try TestCluster(count: 5)
         cluster.advance(.seconds(5))

@@ -1,4 +1,5 @@
 import GyreBase
+import GyreCausality
 import GyreMessages
 import GyreWire
 import NIOCore
@@ -182,7 +183,7 @@ func randomBytesNeverTrap(seed: UInt64) {
 
 @Test func aMessageThatCannotBeSentLeavesTheBufferAsItWas() throws {
     var buffer = ByteBuffer(string: "before")
-    let record = ByteBuffer(repeating: 7, count: WireLimits.frameBytesMax)
+    let record = ByteBuffer(repeating: 7, count: WireLimits.recordFrameBytesMax)
     #expect(throws: WireError.self) {
         try FrameEncoder.encode(ClientResponse.found(record: record), tag: 1, into: &buffer)
     }
@@ -191,6 +192,22 @@ func randomBytesNeverTrap(seed: UInt64) {
         try FrameEncoder.encode(long, into: &buffer)
     }
     #expect(buffer == ByteBuffer(string: "before"))
+}
+
+/// What seven coordinators may have put under one key at the same time must be readable and repairable.
+@Test func recordsOfManyLargeSiblingsFitIntoAFrameAndRequestsOfThatSizeDoNot() throws {
+    let record = ByteBuffer(repeating: 7, count: 7 * (9 << 20))
+    var buffer = ByteBuffer()
+    try FrameEncoder.encode(ClientResponse.found(record: record), tag: 1, into: &buffer)
+    var decoder = FrameDecoder(handshakeDone: true)
+    decoder.append(buffer)
+    guard case .response(1, .found(let read)) = try decoder.next() else { throw DecodeError.truncated }
+    #expect(read == record)
+    let name = try ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: "k"))
+    let put = PutRequest(id: RequestID(client: 1, sequence: 1), name: name, seen: .blind, value: record)
+    #expect(throws: WireError.self) {
+        try FrameEncoder.encode(ClientRequest.put(put), tag: 1, timeoutMilliseconds: 1, into: &buffer)
+    }
 }
 
 @Test func onlyQuestionsOfPutsAndGetsAreTracedAndATraceIsNeverInsideAnother() throws {

@@ -180,6 +180,48 @@ struct ConformanceTests {
         #expect(try store.siblings(name)?.values == ["v"])
     }
 
+    /// The time of a version never goes back, so after a clock was ahead once it says nothing of what lives.
+    @Test(arguments: EngineKind.allCases)
+    func ifAbsentGoesByTheClockAndNotByTheTimeOfTheVersion(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("lock")
+        _ = try store.put(name, Sample.version(1, "x", expiry: 5_000, at: 1_000), ifAbsent: true)
+        let second = try store.put(name, Sample.version(2, "y", at: 9_000), ifAbsent: true, now: 2_000)
+        #expect(second.refusal == .exists)
+        #expect(try store.put(name, Sample.version(3, "z", at: 9_000), ifAbsent: true, now: 5_000).isUpdated)
+    }
+
+    @Test(arguments: EngineKind.allCases)
+    func whatHasExpiredIsNoSiblingThatCounts(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("k")
+        for counter in 1...UInt64(Siblings.siblingsMax) {
+            #expect(try store.put(name, Sample.version(counter, expiry: 2_000), .blind).isUpdated)
+        }
+        let refused = try store.put(name, Sample.version(101), .blind, now: 1_999)
+        #expect(refused.refusal == .tooManySiblings(limit: Siblings.siblingsMax))
+        #expect(try store.put(name, Sample.version(101), .blind, now: 2_000).isUpdated)
+    }
+
+    @Test(arguments: EngineKind.allCases)
+    func siblingsTogetherHaveALimitThatBindsOnlyPutsThatMakeItWorse(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("k")
+        let large = String(repeating: "x", count: 5 << 20)
+        #expect(try store.put(name, Sample.version(1, large), .blind).isUpdated)
+        let refused = try store.put(name, Sample.version(2, large), .blind)
+        #expect(refused.refusal == .recordTooLarge(limit: ObjectRecord.siblingBytesMax))
+        #expect(try store.put(name, Sample.version(2, "small"), .blind).isUpdated)
+        // Another coordinator's is taken in all the same, and what makes it smaller is as well.
+        #expect(try store.merge(name, Sample.record(Sample.version(1, large, node: Sample.b))).mergedDigest != nil)
+        #expect(try store.put(name, Sample.version(3, "one more"), .blind).refusal != nil)
+        let first = VersionVector([Dot(node: Sample.a, counter: 1)])
+        #expect(try store.put(name, Sample.version(3, "instead"), .given(first)).isUpdated)
+        // A single value has the limit of values only.
+        let alone = String(repeating: "x", count: 10 << 20)
+        #expect(try store.put(name, Sample.version(4, alone), .overwrite).isUpdated)
+    }
+
     @Test(arguments: EngineKind.allCases)
     func aDeleteLeavesATombstoneAndAConcurrentPut(_ kind: EngineKind) throws {
         let store = try Store(kind)

@@ -96,9 +96,10 @@ final class Store {
     }
 
     func put(
-        _ name: ObjectName, _ version: Version, _ seen: Seen = .overwrite, ifAbsent: Bool = false
+        _ name: ObjectName, _ version: Version, _ seen: Seen = .overwrite, ifAbsent: Bool = false, now: UInt64? = nil
     ) throws -> StorageOutcome {
-        try self.commit([.update(self.tag(), name, .put(version, seen: seen, ifAbsent: ifAbsent))])[0]
+        let now = now.map { WallTime(milliseconds: $0) } ?? version.time.wall
+        return try self.commit([.update(self.tag(), name, .put(version, seen: seen, ifAbsent: ifAbsent, now: now))])[0]
     }
 
     func delete(_ name: ObjectName, _ seen: Seen) throws -> StorageOutcome {
