@@ -70,8 +70,10 @@ struct AdminRoutes: Sendable {
     func startRepair(_ query: Query, _ body: ByteBuffer) async throws(Refusal) -> Answer {
         var options = RepairOptions()
         if body.readableBytes > 0 {
-            guard let fields = JSONInput(body)?.object else { throw .badRequest("the body must be a JSON object") }
-            for (name, value) in fields.sorted(by: { $0.key < $1.key }) {
+            guard let fields = JSONFields(body) else {
+                throw .badRequest("the body must be a JSON object of at most \(JSONFields.countMax) fields")
+            }
+            for (name, value) in fields.all {
                 switch (name, value) {
                 case ("bucket", .text(let text)): options.bucket = text
                 case ("node", .text(let text)): options.node = text

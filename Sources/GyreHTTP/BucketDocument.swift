@@ -1,4 +1,3 @@
-import FoundationEssentials
 import GyreMessages
 import GyreReports
 import NIOCore
@@ -36,11 +35,11 @@ enum BucketDocument {
     /// What `{"props":{…}}` changes.
     /// - Throws: 400 for anything else, and for properties that do not exist.
     static func changes(in document: ByteBuffer) throws(Refusal) -> [BucketChange] {
-        guard let values = JSONInput(document)?.object?["props"]?.object else {
-            throw .badRequest("the body must be {\"props\":{…}}")
+        guard let fields = JSONFields(props: document) else {
+            throw .badRequest("the body must be {\"props\":{…}}, with at most \(JSONFields.countMax) properties")
         }
         var changes: [BucketChange] = []
-        for (name, value) in values.sorted(by: { $0.key < $1.key }) {
+        for (name, value) in fields.all {
             if let change = try self.change(name, value) { changes.append(change) }
         }
         let rules = Set(changes.filter { if case .siblings = $0 { true } else { false } })
@@ -112,47 +111,4 @@ extension BucketRecord {
     var showsLatestOnly: Bool {
         (self.properties.siblings ?? .standard(of: self.name.bytes)) == .lastWriteWins
     }
-}
-
-/// A JSON document from outside, read whole. Pure value.
-enum JSONInput: Decodable, Equatable {
-    case null
-    case bool(Bool)
-    case integer(Int)
-    case number(Double)
-    case text(String)
-    case list([JSONInput])
-    case object([String: JSONInput])
-
-    /// Reads a document; nil when it is none. Nesting is bounded by the decoder.
-    init?(_ document: ByteBuffer) {
-        let data = Data(document.readableBytesView)
-        guard let value = try? JSONDecoder().decode(JSONInput.self, from: data) else { return nil }
-        self = value
-    }
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? container.decode(Int.self) {
-            self = .integer(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .text(value)
-        } else if let value = try? container.decode([JSONInput].self) {
-            self = .list(value)
-        } else {
-            self = .object(try container.decode([String: JSONInput].self))
-        }
-    }
-
-    /// Its fields, if it is an object.
-    var object: [String: JSONInput]? { if case .object(let fields) = self { fields } else { nil } }
-
-    /// Its text, if it is one.
-    var text: String? { if case .text(let text) = self { text } else { nil } }
 }
