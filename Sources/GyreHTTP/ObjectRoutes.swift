@@ -40,8 +40,8 @@ struct ObjectRoutes: Sendable {
             ifAbsent: request.ifNoneMatch == .any, writes: request.writes, primaryWrites: request.primaryWrites)
         let context = try await self.written(.put(put), request)
         var answer: Answer
-        if request.returnsBody {
-            let found = ObjectAnswer(name: request.name, siblings: try await self.look(request))
+        if request.returnsBody, let siblings = await self.shown(request, after: context) {
+            let found = ObjectAnswer(name: request.name, siblings: siblings)
             answer = found.answer(
                 vtag: nil, accept: request.accept, boundary: Self.makeBoundary(),
                 status: location == nil ? .ok : .created)
@@ -83,6 +83,15 @@ struct ObjectRoutes: Sendable {
             report.buckets.first?.showsLatestOnly ?? false
         else { return .blind }
         return .overwrite
+    }
+
+    /// What a get shows behind a put that succeeded; nil when it cannot say, does not know that put yet, or shows nothing any more.
+    /// None of this is a failure of the put, whose client must not be told that nothing was changed.
+    private func shown(_ request: ObjectRequest, after context: VersionVector) async -> Siblings? {
+        guard let siblings = try? await self.look(request), siblings.context.descends(from: context),
+            !siblings.versions.isEmpty
+        else { return nil }
+        return siblings
     }
 
     /// What a get shows; without versions when there is nothing.

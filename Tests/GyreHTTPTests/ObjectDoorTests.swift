@@ -138,6 +138,37 @@ struct ObjectDoorTests {
         }
     }
 
+    @Test("answers a stored put without its value when the read for returnbody misses its quorum or shows nothing")
+    func unreadReturn() async throws {
+        try await DoorFixture.with { options in
+            (options.replicas, options.reads, options.writes) = (3, 2, 2)
+        } _: { door in
+            for read in ["r=all", "pr=3", "r=all&pr=3"] {
+                let path = "/buckets/b/keys/k\(read.count)"
+                let put = try await door.ask("PUT", "\(path)?w=1&\(read)&returnbody=true", body: "hello".utf8)
+                #expect(put.status == 204 && put.body.isEmpty && put["retry-after"] == nil, "\(read): \(put.text)")
+                let context = try #require(put["x-riak-vclock"])
+                #expect(try await door.ask("GET", "\(path)?r=1").text == "hello")
+                let next = ["X-Riak-Vclock: \(context)"]
+                #expect(try await door.ask("PUT", "\(path)?w=1", next, body: "next".utf8).status == 204)
+                #expect(try await door.ask("GET", "\(path)?r=1").text == "next")
+                let made = try await door.ask("POST", "/buckets/b/keys?w=1&\(read)&returnbody=true", body: "new".utf8)
+                #expect(made.status == 201 && made["x-riak-vclock"] != nil, "\(read): \(made.text)")
+                let place = try #require(made["location"])
+                #expect(try await door.ask("GET", "\(place)?r=1").text == "new")
+            }
+            let refused = try await door.ask("PUT", "/buckets/b/keys/none?w=all&returnbody=true", body: "v".utf8)
+            #expect(refused.status == 503)
+            // A value that ends within a millisecond is mostly gone when it is read.
+            let props = #"{"props":{"ttl_s":0.001}}"#
+            #expect(try await door.ask("PUT", "/buckets/short/props", body: props.utf8).status == 204)
+            for key in 0..<8 {
+                let path = "/buckets/short/keys/\(key)?w=1&r=1&returnbody=true"
+                #expect([200, 204].contains(try await door.ask("PUT", path, body: "v".utf8).status))
+            }
+        }
+    }
+
     @Test("lists every key and every bucket with a live key once, as one document or one a page")
     func listings() async throws {
         try await DoorFixture.with { door in
