@@ -6,21 +6,32 @@ import NIOHTTP1
 import NIOHTTPTypes
 import Synchronization
 
-/// Counts the connections of the door. Sendable: atomic.
+/// Knows the connections of the door. Sendable: a lock around them.
 final class ConnectionGate: Sendable {
-    private let open = Atomic<Int>(0)
+    private let open = Mutex<[ObjectIdentifier: any Channel]>([:])
     private let most: Int
 
     init(most: Int) { self.most = most }
 
     /// Open connections, those included that are being refused.
-    var count: Int { self.open.load(ordering: .relaxed) }
+    var count: Int { self.open.withLock { $0.count } }
 
-    /// Counts one more; false when there are too many, and then it is to be refused and yet to be left.
-    func enter() -> Bool { self.open.wrappingAdd(1, ordering: .relaxed).newValue <= self.most }
+    /// Takes in one more; false when there are too many, and then it is to be refused and yet to be left.
+    func enter(_ channel: any Channel) -> Bool {
+        self.open.withLock { open in
+            open[ObjectIdentifier(channel)] = channel
+            return open.count <= self.most
+        }
+    }
 
-    /// Counts one less.
-    func leave() { self.open.wrappingSubtract(1, ordering: .relaxed) }
+    /// Forgets one.
+    func leave(_ channel: any Channel) { self.open.withLock { $0[ObjectIdentifier(channel)] = nil } }
+
+    /// Closes every connection, whatever is on its way.
+    func closeAll() {
+        // Closing one makes it leave, on this very thread.
+        for channel in self.open.withLock({ Array($0.values) }) { channel.close(promise: nil) }
+    }
 }
 
 /// Keeps the limits that are about a connection: how many there are, how long a request may take to arrive, and how long a client
@@ -45,10 +56,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         self.timeout = .nanoseconds(limits.receiveTimeout.nanoseconds)
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { self.isRefused = !self.gate.enter() }
+    func handlerAdded(context: ChannelHandlerContext) { self.isRefused = !self.gate.enter(context.channel) }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        self.gate.leave()
+        self.gate.leave(context.channel)
         self.arrival?.cancel()
         self.departure?.cancel()
     }

@@ -11,6 +11,7 @@ package import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 
 /// The HTTP interface of a node: keys as in Riak, figures, and the status page.
 ///
@@ -23,6 +24,9 @@ package final class HTTPDoor: Service, Sendable {
     private let listener: Server<HTTP1Channel>
     private let running: Task<Void, any Error>
     private let client: GyreClient
+    private let gate: ConnectionGate
+    private let drainTimeout: TimeAmount
+    private let stopping = Mutex<Task<Void, Never>?>(nil)
 
     /// Listens; returns once requests can come.
     /// - Parameter exporter: what `/metrics` shows; nil answers 404 there.
@@ -104,6 +108,8 @@ package final class HTTPDoor: Service, Sendable {
         self.listener = listener
         self.running = running
         self.client = client
+        self.gate = gate
+        self.drainTimeout = .nanoseconds(limits.drainTimeout.nanoseconds)
     }
 
     /// Serves until the group it is in shuts down, then lets requests end and closes.
@@ -112,11 +118,25 @@ package final class HTTPDoor: Service, Sendable {
         await self.stop()
     }
 
-    /// Stops accepting, lets requests that are being answered end, and closes.
+    /// Stops accepting, lets requests that are being answered end within `HTTPLimits.drainTimeout`, and closes. A client that sends
+    /// or reads slowly would hold the stop up otherwise. Again asked, it waits for the first stop.
     package func stop() async {
+        let stopping = self.stopping.withLock { stopping in
+            let task = stopping ?? Task { await self.end() }
+            stopping = task
+            return task
+        }
+        await stopping.value
+    }
+
+    private func end() async {
+        let gate = self.gate
+        let end = self.group.next().scheduleTask(in: self.drainTimeout) { gate.closeAll() }
         try? await self.listener.shutdownGracefully()
-        _ = await self.running.result
+        end.cancel()
+        // Before the last requests are waited for, whose clients are gone: those that ask other nodes end with it.
         await self.client.close()
+        _ = await self.running.result
         try? await self.group.shutdownGracefully()
     }
 

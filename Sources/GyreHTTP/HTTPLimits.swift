@@ -20,6 +20,9 @@ package struct HTTPLimits: Sendable {
     package var receiveTimeout = TimeSpan.seconds(30)
     /// How long a connection may be silent between requests; then it is closed.
     package var idleTimeout = TimeSpan.seconds(60)
+    /// How long a stop waits for requests to arrive and for answers to be taken, once the node has answered everything; then it closes
+    /// every connection. With what the node needs before, that is below the five seconds of a stop, unless the node needs all of them.
+    package var drainTimeout = TimeSpan.seconds(3)
 
     /// The defaults.
     package init() {}
