@@ -85,10 +85,10 @@ struct AdminRoutes: Sendable {
                 }
             }
         }
-        if let bucket = query["bucket"] { options.bucket = bucket }
-        if let node = query["node"] { options.node = node }
+        if let bucket = try query.text("bucket") { options.bucket = bucket }
+        if let node = try query.text("node") { options.node = node }
         if let partition = try query.integer("partition", in: 0...Int(Int32.max)) { options.partition = partition }
-        if query["dry_run"] != nil { options.isDry = try query.flag("dry_run") }
+        if query.bytes("dry_run") != nil { options.isDry = try query.flag("dry_run") }
         do throws(GyreError) {
             let progress = try await self.client.startRepair(options)
             var answer = Answer(.accepted, json: RepairReceipt(progress).json)
@@ -116,8 +116,8 @@ struct AdminRoutes: Sendable {
 
     private func ring(_ query: Query) async throws(Refusal) -> Answer {
         let report = try await self.report()
-        if let key = query["key"] {
-            let bucket = query["bucket"] ?? "default"
+        if let key = try query.text("key") {
+            let bucket = try query.text("bucket") ?? "default"
             let name: ObjectName
             do { name = try ObjectName(bucket: ByteBuffer(string: bucket), key: ByteBuffer(string: key)) } catch {
                 throw .badRequest(

@@ -31,13 +31,13 @@ struct BucketRoutes: Sendable {
     /// `GET /buckets/B/keys`.
     func keys(of bucket: BucketName, _ query: Query) async throws(Refusal) -> Answer {
         let isStream: Bool
-        switch query["keys"] {
+        switch try query.text("keys") {
         case "true": isStream = false
         case "stream": isStream = true
         default:
             throw .badRequest("listing keys takes a while", try: "keys=true, or keys=stream for one document a page")
         }
-        let prefix = ByteBuffer(string: query["prefix"] ?? "")
+        let prefix = query.bytes("prefix") ?? ByteBuffer()
         guard prefix.readableBytes <= ObjectName.keyBytesMax else {
             throw .badRequest("a prefix has at most \(ObjectName.keyBytesMax) bytes")
         }
@@ -47,7 +47,7 @@ struct BucketRoutes: Sendable {
 
     /// `GET /buckets`.
     func names(_ query: Query) async throws(Refusal) -> Answer {
-        switch query["buckets"] {
+        switch try query.text("buckets") {
         case "true": try await self.listing(ListRequest(bucket: nil), "buckets", isStream: false, query)
         case "stream": try await self.listing(ListRequest(bucket: nil), "buckets", isStream: true, query)
         default: throw .badRequest("listing buckets reads every key", try: "buckets=true, or buckets=stream")
@@ -91,7 +91,7 @@ struct BucketRoutes: Sendable {
     private var listTimeout: TimeSpan { .seconds(10) }
 
     private static func escapes(_ query: Query) throws(Refusal) -> Bool {
-        switch query["encoding"] {
+        switch try query.text("encoding") {
         case nil: false
         case "percent": true
         case let text?: throw .badRequest("encoding=\(text.prefix(40)): give percent, or leave it out")

@@ -39,7 +39,7 @@ struct ObjectRequest {
         self.writes = writes == .standard ? durable : writes
         self.primaryWrites = try query.size("pw")
         self.returnsBody = try query.flag("returnbody")
-        self.vtag = query["vtag"]
+        self.vtag = try query.text("vtag")
         let most = limits.requestTimeoutMax.wholeMilliseconds
         self.timeout =
             try query.integer("timeout", in: 1...Int(most)).map { TimeSpan.milliseconds(Int64($0)) }
@@ -85,20 +85,30 @@ struct ObjectRequest {
 
     private static func metadata(_ fields: HTTPFields) throws(Refusal) -> VersionMetadata {
         let prefix = HTTPField.Name.metadataPrefix
+        let type = try Self.kept(fields[.contentType] ?? "", "Content-Type")
         var kept: [MetadataField] = []
         for field in fields where field.name.canonicalName.hasPrefix(prefix) {
             let name = field.name.rawName.dropFirst(prefix.count)
             guard !name.isEmpty else { throw .badRequest("X-Riak-Meta- needs a name behind it") }
             kept.append(
-                MetadataField(name: ByteBuffer(substring: name), value: ByteBuffer(string: field.value)))
+                MetadataField(
+                    name: ByteBuffer(substring: name), value: try Self.kept(field.value, field.name.rawName)))
         }
         do throws(DecodeError) {
-            return try VersionMetadata(
-                contentType: ByteBuffer(string: fields[.contentType] ?? ""), fields: kept)
+            return try VersionMetadata(contentType: type, fields: kept)
         } catch {
             throw .badRequest(
                 "Content-Type is at most \(VersionMetadata.contentTypeBytesMax) bytes long, and X-Riak-Meta-* are at most "
                     + "\(VersionMetadata.fieldsMax) of \(VersionMetadata.fieldBytesMax) bytes each")
         }
+    }
+
+    /// A header's value as it is stored. The library below puts U+FFFD where a header is not UTF-8, and nobody could tell later.
+    private static func kept(_ value: String, _ name: String) throws(Refusal) -> ByteBuffer {
+        guard !value.unicodeScalars.contains("\u{FFFD}") else {
+            throw .badRequest(
+                "\(name.prefix(80)) is not UTF-8 text, or contains U+FFFD", try: "encode it, as percent or base64")
+        }
+        return ByteBuffer(string: value)
     }
 }

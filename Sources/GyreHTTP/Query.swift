@@ -1,12 +1,13 @@
 import GyreBase
 import GyreMessages
+import NIOCore
 
 /// The part of a target behind the question mark: names with values. Pure value.
 struct Query {
     /// Names and values that are read at most; more are refused.
     static let itemsMax = 64
 
-    private var items: [(name: String, value: String)] = []
+    private var items: [(name: String, value: ByteBuffer)] = []
 
     /// Reads `a=1&b=2`; of equal names the last counts.
     /// - Throws: 400 for bad escapes and too many items.
@@ -20,17 +21,27 @@ struct Query {
             guard let name = PercentText.decode(parts[0], plusIsSpace: true),
                 let decoded = PercentText.decode(value, plusIsSpace: true)
             else { throw .badRequest("a percent sign in the query is not followed by two hexadecimal digits") }
-            self.items.append((String(decoding: name, as: UTF8.self), String(decoding: decoded, as: UTF8.self)))
+            self.items.append((String(decoding: name, as: UTF8.self), ByteBuffer(bytes: decoded)))
         }
     }
 
-    /// The value of that name; nil when there is none.
-    subscript(_ name: String) -> String? { self.items.last { $0.name == name }?.value }
+    /// The value of that name as it is, for what need not be text; nil when there is none.
+    func bytes(_ name: String) -> ByteBuffer? { self.items.last { $0.name == name }?.value }
+
+    /// The value of that name as text; nil when there is none.
+    /// - Throws: 400 when it is not UTF-8, so that no other text takes its place.
+    func text(_ name: String) throws(Refusal) -> String? {
+        guard let bytes = self.bytes(name) else { return nil }
+        guard let text = String(validating: bytes.readableBytesView, as: UTF8.self) else {
+            throw .badRequest("\(name) is not UTF-8 text")
+        }
+        return text
+    }
 
     /// How many replicas the request asks for under that name.
     /// - Throws: 400 for anything but a number from 1 on, `one`, `quorum`, `all` and `default`.
     func size(_ name: String) throws(Refusal) -> QuorumSize {
-        switch self[name] {
+        switch try self.text(name) {
         case nil, "default": return .standard
         case "one": return .one
         case "quorum": return .quorum
@@ -47,7 +58,7 @@ struct Query {
 
     /// Whether the request says so under that name; false when it says nothing.
     func flag(_ name: String) throws(Refusal) -> Bool {
-        switch self[name] {
+        switch try self.text(name) {
         case nil, "false": false
         case "true": true
         case let text?: throw .badRequest("\(name)=\(text.prefix(40)): give true or false")
@@ -56,7 +67,7 @@ struct Query {
 
     /// A whole number in a range; nil when there is none.
     func integer(_ name: String, in range: ClosedRange<Int>) throws(Refusal) -> Int? {
-        guard let text = self[name] else { return nil }
+        guard let text = try self.text(name) else { return nil }
         guard let number = Int(text), range.contains(number) else {
             throw .badRequest(
                 "\(name)=\(text.prefix(40)): give a whole number from \(range.lowerBound) to \(range.upperBound)")

@@ -42,7 +42,6 @@ enum Route: Equatable {
         }
         guard path.first == "/" else { throw .noRoute }
         var words = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-        if words.last?.isEmpty ?? false { words.removeLast() }
         if words.count >= 2, words[0] == "types" {
             guard words[1] == "default" else {
                 throw Refusal(
@@ -51,11 +50,13 @@ enum Route: Equatable {
             }
             words.removeFirst(2)
         }
+        // A slash at the end says nothing, unless it stands behind the beginning of a key: there it is a part of the key.
+        if words.count <= 4, words.last?.isEmpty ?? false { words.removeLast() }
         switch (words.first, words.count) {
         case ("buckets", 1): self = .buckets
         case ("buckets", 3) where words[2] == "keys": self = .keys(try Self.bucket(words[1]))
         case ("buckets", 3) where words[2] == "props": self = .properties(try Self.bucket(words[1]))
-        // A key may contain slashes that nobody escaped; only the last word may not be empty.
+        // A key may contain slashes that nobody escaped, also at its end.
         case ("buckets", 4...) where words[2] == "keys":
             self = .object(try Self.name(words[1], words[3...].joined(separator: "/")))
         case ("v1", 4...) where words[1] == "explain":

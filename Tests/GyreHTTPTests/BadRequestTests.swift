@@ -68,6 +68,8 @@ struct BadRequestTests {
         BadRequest(
             "a long content type",
             "PUT /buckets/b/keys/k HTTP/1.1\r\nContent-Type: \(String(repeating: "t", count: 300))\r\n\(end)"),
+        BadRequest("a key in the query that is no text", "GET /v1/ring?key=%ff HTTP/1.1\r\n\(end)"),
+        BadRequest("a bucket in the query that is no text", "POST /v1/repair?bucket=%ff HTTP/1.1\r\n\(end)"),
         BadRequest("a repair that is none", "GET /v1/repair/xyz HTTP/1.1\r\n\(end)"),
         BadRequest(
             "a page of another origin", "DELETE /buckets/b/keys/k HTTP/1.1\r\nOrigin: http://evil\r\n\(end)", [403]),

@@ -40,6 +40,11 @@ struct HTTPTextTests {
         #expect(try key("/buckets/b/keys/k") == "b|k")
         #expect(try key("/types/default/buckets/b/keys/k") == "b|k")
         #expect(try key("/buckets/a%2Fb/keys/c/d") == "a/b|c/d")
+        #expect(try key("/buckets/b/keys/k/") == "b|k/")
+        #expect(try key("/types/default/buckets/b/keys//") == "b|/")
+        guard case .explain(let name) = try Route(path: "/v1/explain/b/k/") else { throw Refusal.noRoute }
+        #expect(String(buffer: name.key) == "k/")
+        guard case .keys = try Route(path: "/types/default/buckets/b/keys/") else { throw Refusal.noRoute }
         #expect(try Route(path: "/buckets") == .buckets)
         #expect(try Route(path: "/buckets/") == .buckets)
         #expect(try Route(path: "/v1/status") == .fixed(.status))
@@ -61,6 +66,9 @@ struct HTTPTextTests {
             let query = try Query(Substring(text))
             #expect(throws: Refusal.self) { try query.size("r") }
         }
+        let binary = try Query("prefix=%00%FF&bucket=%ff")
+        #expect(binary.bytes("prefix") == ByteBuffer(bytes: [0x00, 0xFF]) && binary.bytes("none") == nil)
+        #expect(throws: Refusal.self) { try binary.text("bucket") }
         #expect(throws: Refusal.self) {
             try Query(Substring([String](repeating: "a=b", count: Query.itemsMax + 1).joined(separator: "&")))
         }

@@ -169,6 +169,38 @@ struct ObjectDoorTests {
         }
     }
 
+    @Test("takes a slash at the end of a path as a part of the key")
+    func slashes() async throws {
+        try await DoorFixture.with { door in
+            for (key, same) in [("a", "a"), ("a/", "a%2F"), ("a//", "a%2f%2F"), ("/a", "%2Fa"), ("/", "%2F")] {
+                #expect(try await door.ask("PUT", "/buckets/b/keys/\(key)", body: key.utf8).status == 204)
+                #expect(try await door.ask("GET", "/types/default/buckets/b/keys/\(same)").text == key)
+            }
+            let listed = try await door.ask("GET", "/buckets/b/keys/?keys=true&encoding=percent").unchunked
+            for key in ["a", "a%2F", "a%2F%2F", "%2Fa", "%2F"] { #expect(listed.contains("\"\(key)\"")) }
+        }
+    }
+
+    @Test("refuses headers and paths that are not UTF-8 instead of keeping others in their place")
+    func bytesThatAreNoText() async throws {
+        try await DoorFixture.with { door in
+            func put(_ path: String, _ header: String) async throws -> RawAnswer {
+                let lines = ["PUT \(path) HTTP/1.1", "Host: t", "Connection: close", "Content-Length: 1", header]
+                let text = lines.joined(separator: "\r\n") + "\r\n\r\nv"
+                return try await door.ask(bytes: text.utf8.map { $0 == UInt8(ascii: "?") ? 0xE9 : $0 })
+            }
+            for header in ["X-Riak-Meta-Lat: caf?", "Content-Type: text/caf?"] {
+                let answer = try await put("/buckets/b/keys/k", header)
+                #expect(answer.status == 400 && answer.text.contains("UTF-8"), "\(header): \(answer.text)")
+            }
+            #expect(try await put("/buckets/b/keys/caf?", "A: b").status == 400)
+            #expect(try await door.ask("GET", "/buckets/b/keys?keys=true").unchunked == "{\"keys\":[]}\n")
+            // A header that is not kept may be what it likes.
+            #expect(try await put("/buckets/b/keys/k", "X-Other: caf?").status == 204)
+            #expect(try await put("/buckets/b/keys/k", "X-Riak-Meta-Utf: caf\u{E9}").status == 204)
+        }
+    }
+
     @Test("lists every key and every bucket with a live key once, as one document or one a page")
     func listings() async throws {
         try await DoorFixture.with { door in
@@ -189,6 +221,9 @@ struct ObjectDoorTests {
             }
             let prefixed = try await door.ask("GET", "/buckets/b/keys?keys=true&prefix=key%2029").unchunked
             #expect(prefixed.split(separator: ",").count == 11)
+            _ = try await door.ask("PUT", "/buckets/b/keys/%00%FFx", body: "v".utf8)
+            let binary = try await door.ask("GET", "/buckets/b/keys?keys=true&encoding=percent&prefix=%00%ff").unchunked
+            #expect(binary == "{\"keys\":[\"%00%FFx\"]}\n")
             let none = try await door.ask("GET", "/buckets/none/keys?keys=stream").unchunked
             #expect(none == "{\"keys\":[]}\n")
             let buckets = try await door.ask("GET", "/buckets?buckets=true&encoding=percent").unchunked
