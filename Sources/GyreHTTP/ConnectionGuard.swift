@@ -56,7 +56,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         self.timeout = .nanoseconds(limits.receiveTimeout.nanoseconds)
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { self.isRefused = !self.gate.enter(context.channel) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        LastRequest.add(to: context.pipeline)
+        self.isRefused = !self.gate.enter(context.channel)
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.gate.leave(context.channel)
