@@ -23,9 +23,11 @@ struct EarlyRequest {
 extension Node {
     /// Whether it is settled who owns what, so that from now on ranges move only by changes.
     package var isFounded: Bool {
-        // A ring of others that is on its way to the disk is not in force yet.
-        self.ringKeeper.state.version > 0
-            || self.ringKeeper.staged.version == 0 && self.ringKeeper.isConfirmed && self.isFoundingAgreed
+        let (state, staged) = (self.ringKeeper.state, self.ringKeeper.staged)
+        if state.version > 0 { return true }
+        guard self.ringKeeper.isConfirmed, self.isFoundingAgreed else { return false }
+        // A ring of others that is on its way to the disk will be in force in a moment, this one's own next version is no other.
+        return staged.version == 0 || staged.version == 1 && staged.base == state.next
     }
 
     /// Whether all who found this cluster know who they are, so that nobody can be added.

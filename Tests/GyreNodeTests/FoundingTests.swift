@@ -92,6 +92,25 @@ import Testing
         #expect(stored == keys.count, "clients wait while it is being founded")
     }
 
+    /// Once clients are served they are served on, also while the founded ring goes to the disk.
+    @Test(arguments: 1...3) func servesWithoutABreak(count: Int) throws {
+        let cluster = try TestCluster(count: count, replicas: count, reads: 1, writes: 1, founder: 0)
+        cluster.connect()
+        var wasFounded = false
+        for _ in 0..<400 {
+            cluster.nodes[0].diskStuck = true
+            cluster.advance(.milliseconds(10))
+            for _ in 0..<100 where !cluster.nodes[0].pending.isEmpty {
+                let isFounded = cluster.nodes[0].node.isFounded
+                #expect(isFounded || !wasFounded)
+                wasFounded = isFounded
+                let request = cluster.nodes[0].pending.removeFirst()
+                cluster.deliver(0, .storage(cluster.nodes[0].disk.answer(request)))
+            }
+        }
+        #expect(wasFounded)
+    }
+
     /// A request waits for the founding no longer than its client does, and is refused then; the status is told meanwhile.
     @Test func refusesWhoWaitedTooLong() throws {
         let cluster = try TestCluster(count: 2, replicas: 1, reads: 1, writes: 1, founder: 0, waits: true)
