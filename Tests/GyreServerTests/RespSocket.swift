@@ -73,6 +73,12 @@ final class RespSocket {
         return try self.receive()
     }
 
+    /// Says nothing more; reading goes on.
+    func finishSending() { shutdown(self.descriptor, Int32(SHUT_WR)) }
+
+    /// The next answer's first line, as it was sent.
+    func receiveLine() throws -> String { try self.line() }
+
     /// The next answer, of either version.
     func receive() throws -> RespAnswer {
         let kind = try self.byte()

@@ -224,7 +224,8 @@ extension RespConnection {
         let access = RespAccess(mode: .read, token: names.count == 1 ? names[0].token.rawValue : nil)
         if self.mustWait(access) { return false }
         let job = RespJob(
-            count: names.count, combine: { RespJob.firstError(of: $0) ?? .array($0) },
+            count: names.count, bytesMax: Self.answerBytesMax,
+            combine: { RespJob.firstError(of: $0) ?? .array($0) },
             plan: { part in
                 .read(names[part]) { .answer($0.map { .bulk($0.latest.value) } ?? .null) }
             })

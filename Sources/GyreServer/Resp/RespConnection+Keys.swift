@@ -92,8 +92,8 @@ extension RespConnection {
 
     // MARK: - Many keys
 
-    /// The most bytes of keys that `KEYS` answers with.
-    private static let keysBytesMax = 32 << 20
+    /// The most bytes of keys that `KEYS` answers with, and of values that `MGET` does.
+    static let answerBytesMax = 32 << 20
     private static let everything = RespAccess(mode: .read, token: nil)
 
     func onScan() -> Bool {
@@ -158,8 +158,8 @@ extension RespConnection {
                 keys.append(.bulk(key))
                 bytes += key.readableBytes + 16
             }
-            if bytes > Self.keysBytesMax {
-                return .error("TOOLARGE the keys have more than \(Self.keysBytesMax) bytes; use SCAN")
+            if bytes > Self.answerBytesMax {
+                return .error("TOOLARGE the keys have more than \(Self.answerBytesMax) bytes; use SCAN")
             }
             return page.next == nil ? .array(keys) : nil
         }

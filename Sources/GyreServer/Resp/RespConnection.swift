@@ -39,6 +39,8 @@ final class RespConnection: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     private var output = ByteBuffer()
     private var isDirty = false
+    /// Whether the channel has output of this turn that was not flushed.
+    private var hasPassedOutput = false
     private var isClosing = false
     private var readsPaused = false
     private var slots = CircularBuffer<Slot>(initialCapacity: 1)
@@ -51,6 +53,8 @@ final class RespConnection: ChannelInboundHandler {
 
     /// Output storage that an idle connection may keep.
     private static let idleOutputBytesMax = 4 << 10
+    /// From this many bytes on, the output of a turn goes to the channel in pieces.
+    private static let outputPieceBytes = 4 << 20
 
     init(id: UInt64, number: UInt64, shell: NodeShell) {
         self.id = id
@@ -124,7 +128,7 @@ final class RespConnection: ChannelInboundHandler {
     /// Answers a command that asks the node nothing.
     func answer(_ answer: RespAnswer) {
         if self.slots.isEmpty {
-            RespEncoder.write(answer, self.session.version, into: &self.output)
+            self.write(.done(answer), .value)
             self.markDirty()
         } else {
             self.slots.append(
@@ -242,6 +246,17 @@ final class RespConnection: ChannelInboundHandler {
         }
         let bytes = self.output.readableBytes - before
         self.answerBytesExpected = max(bytes, self.answerBytesExpected - self.answerBytesExpected / 4)
+        if self.output.readableBytes >= Self.outputPieceBytes { self.passOutput() }
+    }
+
+    /// Hands what was written so far to the channel, which sends it with the rest of the turn: one buffer can hold 4 GiB, and what
+    /// it holds is copied whenever it grows.
+    private func passOutput() {
+        guard let context = self.context else { return }
+        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
+        context.write(self.wrapOutboundOut(self.output), promise: nil)
+        self.output = ByteBuffer()
+        self.hasPassedOutput = true
     }
 
     private func markDirty() {
@@ -264,7 +279,8 @@ final class RespConnection: ChannelInboundHandler {
             }
             return
         }
-        if output.readableBytes > 0 {
+        if output.readableBytes > 0 || self.hasPassedOutput {
+            self.hasPassedOutput = false
             context.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
             if output.capacity > Self.idleOutputBytesMax { output = ByteBuffer() } else { output.clear() }
         }

@@ -60,12 +60,18 @@ struct RespObject {
 final class RespJob {
     /// Parts that run at the same time, so that one command with many keys does not fill the node.
     private static let partsRunningMax = 128
+    /// Bytes of values that may be on their way at the same time, as far as can be told.
+    private static let bytesRunningMax = 4 << 20
 
     private let count: Int
+    /// The most bytes of all answers; nil when every part answers with a number or the like.
+    private let bytesMax: Int?
     private let plan: (Int) -> RespPlan
     private let combine: ([RespAnswer]) -> RespAnswer
     private var next = 0
     private var running = 0
+    private var bytes = 0
+    private var pace = AnswerPace()
     private var isAdvancing = false
     private var waiting: [Int: (ClientResponse) -> RespPlan] = [:]
     private var answers: [RespAnswer]
@@ -75,9 +81,14 @@ final class RespJob {
     /// One thing after another.
     convenience init(_ plan: RespPlan) { self.init(count: 1, combine: { $0[0] }, plan: { _ in plan }) }
 
-    /// `count` parts at the same time; `combine` makes one answer of theirs, in their order.
-    init(count: Int, combine: @escaping ([RespAnswer]) -> RespAnswer, plan: @escaping (Int) -> RespPlan) {
+    /// `count` parts at the same time; `combine` makes one answer of theirs, in their order. Once they have more than `bytesMax`
+    /// bytes no further part is begun, and that is the answer.
+    init(
+        count: Int, bytesMax: Int? = nil, combine: @escaping ([RespAnswer]) -> RespAnswer,
+        plan: @escaping (Int) -> RespPlan
+    ) {
         self.count = count
+        self.bytesMax = bytesMax
         self.plan = plan
         self.combine = combine
         self.answers = [RespAnswer](repeating: .null, count: count)
@@ -100,19 +111,41 @@ final class RespJob {
     private func follow(_ plan: RespPlan, _ part: Int) {
         switch plan {
         case .answer(let answer):
-            self.answers[part] = answer
             self.running -= 1
+            self.keep(answer, of: part)
         case .ask(let request, let then):
             self.waiting[part] = then
             self.ask?(request, part)
         }
     }
 
+    private func keep(_ answer: RespAnswer, of part: Int) {
+        if let bytesMax = self.bytesMax {
+            let bytes = answer.bytesExpected
+            self.bytes += bytes
+            self.pace.note(bytes)
+            guard self.bytes <= bytesMax else {
+                // What is there already is let go at once; what is on its way is waited for, and let go as well.
+                self.answers = []
+                self.next = self.count
+                return
+            }
+        }
+        self.answers[part] = answer
+    }
+
+    /// Whether one more part may run: in number, and in what its answer is likely to add.
+    private var hasRoom: Bool {
+        guard self.bytesMax != nil, self.running > 0 else { return self.running < Self.partsRunningMax }
+        return self.running < Self.partsRunningMax
+            && self.running * self.pace.bytesExpected < Self.bytesRunningMax
+    }
+
     /// Starts as many parts as may run. A node that refuses at once answers from within, which must not nest.
     private func advance() {
         guard !self.isAdvancing else { return }
         self.isAdvancing = true
-        while self.next < self.count, self.running < Self.partsRunningMax {
+        while self.next < self.count, self.hasRoom {
             let part = self.next
             self.next += 1
             self.running += 1
@@ -122,6 +155,24 @@ final class RespJob {
         guard self.next == self.count, self.running == 0, let done = self.done else { return }
         self.done = nil
         self.ask = nil
-        done(self.combine(self.answers))
+        if let bytesMax = self.bytesMax, self.bytes > bytesMax {
+            done(.error("TOOLARGE the values have more than \(bytesMax) bytes; use GET"))
+        } else {
+            done(self.combine(self.answers))
+        }
+    }
+}
+
+extension RespAnswer {
+    /// About how many bytes it has when it is written.
+    var bytesExpected: Int {
+        switch self {
+        case .simple(let text): text.utf8CodeUnitCount + 3
+        case .error(let text): text.utf8.count + 3
+        case .integer, .null: 16
+        case .bulk(let bytes): bytes.readableBytes + 16
+        case .array(let answers): answers.reduce(16) { $0 + $1.bytesExpected }
+        case .map(let pairs): pairs.reduce(16) { $0 + $1.0.bytesExpected + $1.1.bytesExpected }
+        }
     }
 }
