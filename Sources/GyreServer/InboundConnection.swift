@@ -28,6 +28,9 @@ final class InboundConnection: ChannelInboundHandler {
         let bytes: Int
         let started: Instant
         let operation: OperationLabel
+
+        /// Whether the answer is likely to carry values.
+        var isRead: Bool { self.operation == .get || self.operation == .other }
     }
 
     /// The number that answers carry.
@@ -40,13 +43,20 @@ final class InboundConnection: ChannelInboundHandler {
     private var isDirty = false
     /// What the channel says, kept here since every frame asks for it.
     private var isWritable = false
+    /// Whether the channel has output of this turn that was not flushed.
+    private var hasPassedOutput = false
     private var isClosing = false
     private var readsPaused = false
     private var inFlight = RequestSlots<InFlight>()
     private var inFlightCount = 0
+    /// Those in flight whose answer is likely to carry values.
+    private var readsInFlight = 0
     private var requestBytes = 0
-    /// How long an answer is likely to be: the recent ones decide how many more may be asked for.
-    private var answerBytesExpected = 64 << 10
+    private var pace = AnswerPace()
+    private var watch: OutputWatch?
+
+    /// From this many bytes on, the output of a turn goes to the channel in pieces.
+    private static let outputPieceBytes = 4 << 20
 
     init(id: UInt64, shell: NodeShell) {
         self.id = id
@@ -160,6 +170,7 @@ final class InboundConnection: ChannelInboundHandler {
         let entry = InFlight(
             tag: tag, bytes: bytes, started: self.shell.now.instant, operation: OperationLabel.of(request))
         self.inFlightCount += 1
+        if entry.isRead { self.readsInFlight += 1 }
         self.requestBytes += bytes
         self.shell.requestBytes += bytes
         let address = ReplyAddress(connection: self.id, request: self.inFlight.insert(entry))
@@ -177,8 +188,11 @@ final class InboundConnection: ChannelInboundHandler {
         self.shell.requestBytes -= entry.bytes
         let before = self.output.readableBytes
         defer {
-            let bytes = self.output.readableBytes - before
-            self.answerBytesExpected = max(bytes, self.answerBytesExpected - self.answerBytesExpected / 4)
+            if entry.isRead {
+                self.readsInFlight -= 1
+                self.pace.note(self.output.readableBytes - before)
+            }
+            if self.output.readableBytes >= Self.outputPieceBytes { self.passOutput() }
         }
         let span = self.shell.now.instant.since(entry.started)
         self.shell.counters.record(entry.operation, response, valueBytes: entry.bytes, took: span)
@@ -210,6 +224,21 @@ final class InboundConnection: ChannelInboundHandler {
         return true
     }
 
+    /// Hands what was written so far to the channel, which sends it with the rest of the turn: one buffer can hold 4 GiB, and what
+    /// it holds is copied whenever it grows.
+    private func passOutput() {
+        guard let context = self.context else { return }
+        self.noteSent(self.output.readableBytes)
+        context.write(self.wrapOutboundOut(self.output), promise: nil)
+        self.output = ByteBuffer()
+        self.hasPassedOutput = true
+    }
+
+    private func noteSent(_ bytes: Int) {
+        self.shell.counters.sentBytes &+= UInt64(bytes)
+        self.watch?.handedBytes &+= bytes
+    }
+
     private func markDirty() {
         guard !self.isDirty else { return }
         self.isDirty = true
@@ -222,21 +251,23 @@ final class InboundConnection: ChannelInboundHandler {
         guard let context = self.context else { return }
         var output = ByteBuffer()
         swap(&output, &self.output)
-        self.shell.counters.sentBytes &+= UInt64(output.readableBytes)
+        self.noteSent(output.readableBytes)
         if self.isClosing {
             // Closing at once would throw away what the socket did not take yet.
             context.writeAndFlush(self.wrapOutboundOut(output)).assumeIsolated().whenComplete { _ in
                 context.close(promise: nil)
             }
+            self.watchOutput(context)
             return
         }
-        if output.readableBytes > 0 {
+        if output.readableBytes > 0 || self.hasPassedOutput {
+            self.hasPassedOutput = false
             context.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
             output.clear()
         }
         // The room is used again, unless something was answered while the channel wrote.
         if self.output.readableBytes == 0 { swap(&output, &self.output) }
-        self.checkOutputCap(context)
+        if !self.isWritable { self.watchOutput(context) }
         self.resumeReading()
     }
 
@@ -250,7 +281,7 @@ final class InboundConnection: ChannelInboundHandler {
         }
         if self.inFlightCount == 0 { return self.output.readableBytes < limits.clientOutputPauseBytes }
         return self.requestBytes < limits.requestBytesPause
-            && self.output.readableBytes + self.inFlightCount * self.answerBytesExpected < limits.clientOutputPauseBytes
+            && self.output.readableBytes + self.readsInFlight * self.pace.bytesExpected < limits.clientOutputPauseBytes
     }
 
     private func pauseReading() {
@@ -267,15 +298,19 @@ final class InboundConnection: ChannelInboundHandler {
         if !self.readsPaused { try? self.context?.channel.syncOptions?.setOption(.autoRead, value: true) }
     }
 
-    /// Closes a connection whose client asks and never reads the answers.
-    private func checkOutputCap(_ context: ChannelHandlerContext) {
-        guard !context.channel.isWritable else { return }
-        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        guard waiting > self.shell.limits.clientOutputBytesMax else { return }
-        self.shell.counters.slowReaders += 1
-        self.shell.notice("client does not read its answers", ["bytes": "\(waiting)", "remote": "\(self.remote)"])
-        self.isClosing = true
-        context.close(promise: nil)
+    /// Closes the connection when the other side takes none of the answers that wait for it.
+    private func watchOutput(_ context: ChannelHandlerContext) {
+        let watch = self.watch ?? OutputWatch()
+        self.watch = watch
+        let span = self.shell.limits.clientStallTimeout
+        watch.begin(context.channel, span: span, untilEmpty: self.isClosing) { [weak self] bytes in
+            guard let self else { return }
+            self.shell.counters.slowReaders += 1
+            self.shell.notice(
+                "client does not read its answers", ["bytes": "\(bytes)", "remote": "\(self.remote)"])
+            self.isClosing = true
+            self.context?.close(promise: nil)
+        }
     }
 
     // MARK: - Handshake

@@ -14,8 +14,9 @@ package struct ShellLimits: Sendable {
     package var requestBytesPause = 32 << 20
     /// Values of all clients' puts in flight, in bytes; beyond, puts are answered with `overloaded`.
     package var requestBytesMax = 256 << 20
-    /// Answers that a client does not take, in bytes; beyond, the connection is closed.
-    package var clientOutputBytesMax = 64 << 20
+    /// How long a client whose answers wait may take none of them; then the connection is closed. Long, since a client that is busy
+    /// with one answer may be right, and what waits is bounded.
+    package var clientStallTimeout = TimeSpan.seconds(60)
     /// From this many bytes of answers on, not taken or likely to come, no more requests are read.
     package var clientOutputPauseBytes = 4 << 20
     /// Bytes to a peer that did not leave yet; beyond, messages are dropped, which the node's deadlines notice.

@@ -143,8 +143,7 @@ struct BadInputTests {
     @Test("closes the connection of a client that never reads its answers, and serves the others")
     func closesSlowReaders() async throws {
         var limits = ShellLimits()
-        limits.clientOutputPauseBytes = 32 << 20
-        limits.clientOutputBytesMax = 8 << 20
+        limits.clientStallTimeout = .milliseconds(300)
         try await TestServer.with(limits: limits) { test in
             let name = try ObjectName(bucket: ByteBuffer(string: "b"), key: ByteBuffer(string: "big"))
             let socket = try RawSocket(port: test.port)

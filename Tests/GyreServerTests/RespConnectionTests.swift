@@ -88,26 +88,6 @@ struct RespConnectionTests {
         }
     }
 
-    @Test("is closed at its output cap when its client never reads, and others go on")
-    func slowReader() async throws {
-        var limits = ShellLimits()
-        limits.clientOutputPauseBytes = 1 << 20
-        limits.clientOutputBytesMax = 4 << 20
-        try await TestServer.withResp(limits: limits) { test in
-            let other = try RespSocket(port: test.resp)
-            let value = String(repeating: "v", count: 6 << 20)
-            #expect(try other.ask("SET", "large", value) == .simple("OK"))
-            let slow = try RespSocket(port: test.resp, receiveBytes: 64 << 10)
-            for _ in 0..<64 { try slow.send("GET", "large") }
-            for _ in 0..<500 {
-                if try test.counter("slow_readers") == 1 { break }
-                try await Task.sleep(for: .milliseconds(10))
-            }
-            #expect(try test.counter("slow_readers") == 1)
-            #expect(try other.ask("PING") == .simple("PONG"))
-        }
-    }
-
     @Test("is refused with a reason when there are too many")
     func tooMany() async throws {
         var limits = ShellLimits()

@@ -215,7 +215,7 @@ extension RespConnection {
         let job = RespJob(
             count: puts.count, combine: { RespJob.firstError(of: $0) ?? .simple("OK") },
             plan: { .write(puts[$0], answer: .null) })
-        self.run(job, access, .put)
+        self.run(job, access, .put, values: 0)
         return true
     }
 
@@ -229,7 +229,7 @@ extension RespConnection {
             plan: { part in
                 .read(names[part]) { .answer($0.map { .bulk($0.latest.value) } ?? .null) }
             })
-        self.run(job, access, .get)
+        self.run(job, access, .get, values: names.count)
         return true
     }
 
@@ -263,7 +263,7 @@ extension RespConnection {
                     return .write(self.delete(distinct[part], object), answer: .integer(1))
                 }
             })
-        self.run(job, access, .delete)
+        self.run(job, access, .delete, values: distinct.count)
         return true
     }
 
@@ -274,7 +274,7 @@ extension RespConnection {
         let job = RespJob(
             count: names.count, combine: RespJob.sum,
             plan: { part in .read(names[part], headOnly: true) { .answer(.integer($0 == nil ? 0 : 1)) } })
-        self.run(job, access, .get)
+        self.run(job, access, .get, values: names.count)
         return true
     }
 

@@ -94,6 +94,8 @@ extension RespConnection {
 
     /// The most bytes of keys that `KEYS` answers with, and of values that `MGET` does.
     static let answerBytesMax = 32 << 20
+    /// What a walk through all keys counts as: so much that nothing else is begun meanwhile.
+    private static let walkValues = 128
     private static let everything = RespAccess(mode: .read, token: nil)
 
     func onScan() -> Bool {
@@ -144,7 +146,7 @@ extension RespConnection {
             default: return .answer(.error(RespFailure.nonsense))
             }
         }
-        self.run(RespJob(plan), Self.everything, .other)
+        self.run(RespJob(plan), Self.everything, .other, values: 1 + Int(request.limit) / 512)
         return true
     }
 
@@ -163,7 +165,7 @@ extension RespConnection {
             }
             return page.next == nil ? .array(keys) : nil
         }
-        self.run(RespJob(plan), Self.everything, .other)
+        self.run(RespJob(plan), Self.everything, .other, values: Self.walkValues)
         return true
     }
 
@@ -174,7 +176,7 @@ extension RespConnection {
             count += Int64(page.names.count)
             return page.next == nil ? .integer(count) : nil
         }
-        self.run(RespJob(plan), Self.everything, .other)
+        self.run(RespJob(plan), Self.everything, .other, values: Self.walkValues)
         return true
     }
 
@@ -254,7 +256,7 @@ extension RespConnection {
             default: .answer(.error(RespFailure.nonsense))
             }
         }
-        self.run(RespJob(plan), access, .put)
+        self.run(RespJob(plan), access, .put, values: 0)
         return true
     }
 

@@ -18,6 +18,8 @@ final class RespConnection: ChannelInboundHandler {
         let shape: RespShape
         let access: RespAccess
         let bytes: Int
+        /// Values that are likely to be in the answer, or on their way because of it.
+        let values: Int
         let started: Instant
         let operation: OperationLabel
         var job: RespJob?
@@ -48,8 +50,10 @@ final class RespConnection: ChannelInboundHandler {
     private var head: UInt32 = 0
     private var waiting = RespAccess.Counts()
     private var requestBytes = 0
-    /// How long an answer is likely to be: the recent ones decide how many more may be asked for.
-    private var answerBytesExpected = 16 << 10
+    private var pace = AnswerPace()
+    /// Values that are likely to be in the answers that are waited for.
+    private var valuesWaiting = 0
+    private var watch: OutputWatch?
 
     /// Output storage that an idle connection may keep.
     private static let idleOutputBytesMax = 4 << 10
@@ -133,8 +137,8 @@ final class RespConnection: ChannelInboundHandler {
         } else {
             self.slots.append(
                 Slot(
-                    shape: .value, access: .none, bytes: 0, started: self.shell.now.instant, operation: .other,
-                    state: .done(answer)))
+                    shape: .value, access: .none, bytes: 0, values: 0, started: self.shell.now.instant,
+                    operation: .other, state: .done(answer)))
         }
     }
 
@@ -153,20 +157,21 @@ final class RespConnection: ChannelInboundHandler {
         guard self.shell.requestBytes + bytes <= self.shell.limits.requestBytesMax else {
             return self.answer(.error(RespFailure.text(.overloaded)))
         }
-        let number = self.open(shape, access, bytes, OperationLabel.of(request), job: nil)
+        let number = self.open(
+            shape, access, bytes, values: shape == .value ? 1 : 0, OperationLabel.of(request), job: nil)
         self.shell.deliver(
             .client(
                 ReplyAddress(connection: self.id, request: UInt64(number) << 32), request,
                 timeout: self.shell.limits.respTimeout))
     }
 
-    /// Runs a command of several steps.
-    func run(_ job: RespJob, _ access: RespAccess, _ operation: OperationLabel) {
+    /// Runs a command of several steps, which brings about `values` values from the replicas here.
+    func run(_ job: RespJob, _ access: RespAccess, _ operation: OperationLabel, values: Int = 1) {
         let bytes = self.parser.commandBytes
         guard self.shell.requestBytes + bytes <= self.shell.limits.requestBytesMax else {
             return self.answer(.error(RespFailure.text(.overloaded)))
         }
-        let number = self.open(.value, access, bytes, operation, job: job)
+        let number = self.open(.value, access, bytes, values: values, operation, job: job)
         job.begin(
             ask: { [weak self] request, part in
                 guard let self else { return }
@@ -179,14 +184,15 @@ final class RespConnection: ChannelInboundHandler {
     }
 
     private func open(
-        _ shape: RespShape, _ access: RespAccess, _ bytes: Int, _ operation: OperationLabel, job: RespJob?
+        _ shape: RespShape, _ access: RespAccess, _ bytes: Int, values: Int, _ operation: OperationLabel, job: RespJob?
     ) -> UInt32 {
         let number = self.head &+ UInt32(self.slots.count)
         self.slots.append(
             Slot(
-                shape: shape, access: access, bytes: bytes, started: self.shell.now.instant, operation: operation,
-                job: job))
+                shape: shape, access: access, bytes: bytes, values: values, started: self.shell.now.instant,
+                operation: operation, job: job))
         self.waiting.add(access, 1)
+        self.valuesWaiting += values
         self.requestBytes += bytes
         self.shell.requestBytes += bytes
         return number
@@ -199,6 +205,11 @@ final class RespConnection: ChannelInboundHandler {
         let number = UInt32(truncatingIfNeeded: request >> 32)
         let index = Int(number &- self.head)
         guard index < self.slots.count else { return }
+        switch response {
+        case .found(let record): self.pace.note(record.readableBytes)
+        case .notFound: self.pace.note(0)
+        default: break
+        }
         if let job = self.slots[offset: index].job {
             job.take(response, part: Int(UInt32(truncatingIfNeeded: request)))
         } else {
@@ -211,6 +222,7 @@ final class RespConnection: ChannelInboundHandler {
         guard index < self.slots.count, case .waiting = self.slots[offset: index].state else { return }
         let slot = self.slots[offset: index]
         self.waiting.add(slot.access, -1)
+        self.valuesWaiting -= slot.values
         self.requestBytes -= slot.bytes
         self.shell.requestBytes -= slot.bytes
         let span = self.shell.now.instant.since(slot.started)
@@ -238,14 +250,11 @@ final class RespConnection: ChannelInboundHandler {
     }
 
     private func write(_ state: Slot.State, _ shape: RespShape) {
-        let before = self.output.readableBytes
         switch state {
         case .waiting: break
         case .answered(let response): shape.write(response, self.session.version, into: &self.output)
         case .done(let answer): RespEncoder.write(answer, self.session.version, into: &self.output)
         }
-        let bytes = self.output.readableBytes - before
-        self.answerBytesExpected = max(bytes, self.answerBytesExpected - self.answerBytesExpected / 4)
         if self.output.readableBytes >= Self.outputPieceBytes { self.passOutput() }
     }
 
@@ -253,10 +262,15 @@ final class RespConnection: ChannelInboundHandler {
     /// it holds is copied whenever it grows.
     private func passOutput() {
         guard let context = self.context else { return }
-        self.shell.counters.sentBytes &+= UInt64(self.output.readableBytes)
+        self.noteSent(self.output.readableBytes)
         context.write(self.wrapOutboundOut(self.output), promise: nil)
         self.output = ByteBuffer()
         self.hasPassedOutput = true
+    }
+
+    private func noteSent(_ bytes: Int) {
+        self.shell.counters.sentBytes &+= UInt64(bytes)
+        self.watch?.handedBytes &+= bytes
     }
 
     private func markDirty() {
@@ -271,12 +285,13 @@ final class RespConnection: ChannelInboundHandler {
         guard let context = self.context else { return }
         var output = ByteBuffer()
         swap(&output, &self.output)
-        self.shell.counters.sentBytes &+= UInt64(output.readableBytes)
+        self.noteSent(output.readableBytes)
         if self.isClosing, self.slots.isEmpty {
             // Closing at once would throw away what the socket did not take yet.
             context.writeAndFlush(self.wrapOutboundOut(output)).assumeIsolated().whenComplete { _ in
                 context.close(promise: nil)
             }
+            self.watchOutput(context)
             return
         }
         if output.readableBytes > 0 || self.hasPassedOutput {
@@ -286,7 +301,7 @@ final class RespConnection: ChannelInboundHandler {
         }
         // The room is used again, unless something was answered while the channel wrote.
         if self.output.readableBytes == 0 { swap(&output, &self.output) }
-        self.checkOutputCap(context)
+        if !context.channel.isWritable { self.watchOutput(context) }
         self.resumeReading()
     }
 
@@ -300,7 +315,7 @@ final class RespConnection: ChannelInboundHandler {
         }
         if self.slots.isEmpty { return self.output.readableBytes < limits.clientOutputPauseBytes }
         return self.requestBytes < limits.requestBytesPause
-            && self.output.readableBytes + self.slots.count * self.answerBytesExpected < limits.clientOutputPauseBytes
+            && self.output.readableBytes + self.valuesWaiting * self.pace.bytesExpected < limits.clientOutputPauseBytes
     }
 
     private func pauseReading() {
@@ -317,15 +332,19 @@ final class RespConnection: ChannelInboundHandler {
         if !self.readsPaused { try? self.context?.channel.syncOptions?.setOption(.autoRead, value: true) }
     }
 
-    /// Closes a connection whose client asks and never reads the answers.
-    private func checkOutputCap(_ context: ChannelHandlerContext) {
-        guard !context.channel.isWritable else { return }
-        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        guard waiting > self.shell.limits.clientOutputBytesMax else { return }
-        self.shell.counters.slowReaders += 1
-        self.shell.notice("client does not read its answers", ["bytes": "\(waiting)", "remote": "\(self.remote)"])
-        self.isClosing = true
-        context.close(promise: nil)
+    /// Closes the connection when its client takes none of the answers that wait for it.
+    private func watchOutput(_ context: ChannelHandlerContext) {
+        let watch = self.watch ?? OutputWatch()
+        self.watch = watch
+        let span = self.shell.limits.clientStallTimeout
+        watch.begin(context.channel, span: span, untilEmpty: self.isClosing) { [weak self] bytes in
+            guard let self else { return }
+            self.shell.counters.slowReaders += 1
+            self.shell.notice(
+                "client does not read its answers", ["bytes": "\(bytes)", "remote": "\(self.remote)"])
+            self.isClosing = true
+            self.context?.close(promise: nil)
+        }
     }
 
     // MARK: - End
