@@ -223,6 +223,24 @@ struct RespCommandTests {
         }
     }
 
+    @Test("of several that race with SET NX GET is told by nil that it won, and the others by the winner's value")
+    func setNewRace() async throws {
+        try await TestServer.withResp { test in
+            let sockets = try (0..<8).map { _ in try RespSocket(port: test.resp) }
+            for round in 0..<40 {
+                for (index, socket) in sockets.enumerated() {
+                    try socket.send("SET", "lock\(round)", "\(index)", "NX", "GET", "EX", "60")
+                }
+                let answers = try sockets.map { try $0.receive() }
+                let winners = answers.indices.filter { answers[$0] == .null }
+                #expect(winners.count == 1, "round \(round)")
+                guard winners.count == 1, let winner = winners.first else { return }
+                #expect(answers.indices.allSatisfy { $0 == winner || answers[$0] == .text("\(winner)") })
+                #expect(try sockets[0].ask("GET", "lock\(round)") == .text("\(winner)"))
+            }
+        }
+    }
+
     @Test("sees siblings and contexts of any bucket by GYRE.GET and GYRE.PUT")
     func siblings() async throws {
         try await TestServer.withResp { test in

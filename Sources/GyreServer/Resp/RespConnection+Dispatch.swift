@@ -158,7 +158,8 @@ extension RespConnection {
             return .ask(.put(put)) { response in
                 switch response {
                 case .stored: .answer(answer)
-                case .failed(.exists): .answer(.null)
+                // With GET nil means that nothing was there and this value is, so who came too late is shown who was first.
+                case .failed(.exists): options.returnsOld ? Self.readWinner(name) : .answer(.null)
                 case .failed(let failure): .answer(.error(RespFailure.text(failure)))
                 default: .answer(.error(RespFailure.nonsense))
                 }
@@ -166,6 +167,15 @@ extension RespConnection {
         }
         self.run(RespJob(plan), access, .put)
         return true
+    }
+
+    private static func readWinner(_ name: ObjectName) -> RespPlan {
+        .read(name) { object in
+            guard let object else {
+                return .answer(.error("TRYAGAIN another value was in the way and is gone or not to be seen yet"))
+            }
+            return .answer(.bulk(object.latest.value))
+        }
     }
 
     private func onSetWithExpiry(unit: Int64, _ command: RespCommand) -> Bool {
