@@ -9,7 +9,11 @@ extension RespConnection {
     /// Begins the command that the parser holds; false when it must wait for an earlier one, and then nothing was done.
     func dispatch() -> Bool {
         guard let command = RespCommand(packed: self.parser.packedName) else {
-            self.answer(.error(self.unknownCommand))
+            if Self.wordsOfBrowsers.contains(self.parser.packedName) {
+                self.refuseBrowser()
+            } else {
+                self.answer(.error(self.unknownCommand))
+            }
             return true
         }
         guard command.accepts(self.parser.count) else {
@@ -41,6 +45,9 @@ extension RespConnection {
             return true
         }
     }
+
+    /// What begins a line of every request over HTTP that a web page can cause without being asked for leave first.
+    private static let wordsOfBrowsers = [RespConnection.packed("POST"), RespConnection.packed("HOST:")]
 
     private var unknownCommand: String {
         func shown(_ bytes: ByteBuffer) -> String {

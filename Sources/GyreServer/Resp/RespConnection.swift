@@ -356,6 +356,14 @@ final class RespConnection: ChannelInboundHandler {
         self.markDirty()
     }
 
+    /// Ends the connection of a browser: a web page anywhere can make its visitors' browsers send lines of its choice here, in the
+    /// body of a request. What its head led to is answered, and no further line is read.
+    func refuseBrowser() {
+        self.shell.counters.framesRejected += 1
+        self.shell.notice("HTTP request at the Redis door, connection closed", ["remote": "\(self.remote)"])
+        self.endAfterAnswers()
+    }
+
     /// Closes after what is already to be written.
     func close() {
         self.isClosing = true
