@@ -53,7 +53,9 @@ final class InboundConnection: ChannelInboundHandler {
     private var readsInFlight = 0
     private var requestBytes = 0
     private var pace = AnswerPace()
-    private var watch: OutputWatch?
+    private var outputWatch: StallWatch?
+    /// Bytes that the channel was given.
+    private var handedBytes = 0
 
     /// From this many bytes on, the output of a turn goes to the channel in pieces.
     private static let outputPieceBytes = 4 << 20
@@ -236,7 +238,7 @@ final class InboundConnection: ChannelInboundHandler {
 
     private func noteSent(_ bytes: Int) {
         self.shell.counters.sentBytes &+= UInt64(bytes)
-        self.watch?.handedBytes &+= bytes
+        self.handedBytes &+= bytes
     }
 
     private func markDirty() {
@@ -300,16 +302,21 @@ final class InboundConnection: ChannelInboundHandler {
 
     /// Closes the connection when the other side takes none of the answers that wait for it.
     private func watchOutput(_ context: ChannelHandlerContext) {
-        let watch = self.watch ?? OutputWatch()
-        self.watch = watch
-        let span = self.shell.limits.clientStallTimeout
-        watch.begin(context.channel, span: span, untilEmpty: self.isClosing) { [weak self] bytes in
-            guard let self else { return }
+        let watch = self.outputWatch ?? StallWatch()
+        self.outputWatch = watch
+        guard !watch.isLooking else { return }
+        watch.begin(on: context.eventLoop, span: self.shell.limits.clientStallTimeout) { [weak self] in
+            guard let self, let context = self.context else { return nil }
+            let pending = context.pendingBytes
+            guard pending > 0, self.isClosing || !context.channel.isWritable else { return nil }
+            return self.handedBytes - pending
+        } onStall: { [weak self] in
+            guard let self, let context = self.context else { return }
             self.shell.counters.slowReaders += 1
             self.shell.notice(
-                "client does not read its answers", ["bytes": "\(bytes)", "remote": "\(self.remote)"])
+                "client does not read its answers", ["bytes": "\(context.pendingBytes)", "remote": "\(self.remote)"])
             self.isClosing = true
-            self.context?.close(promise: nil)
+            context.close(promise: nil)
         }
     }
 

@@ -23,6 +23,8 @@ package struct ShellLimits: Sendable {
     package var peerOutputBytesMax = 32 << 20
     /// What a Redis client may send at once; beyond, its connection is told so and closed.
     package var resp = RespLimits()
+    /// How long a Redis client may leave a command unfinished without a further byte; then its connection is closed.
+    package var respCommandTimeout = TimeSpan.seconds(30)
     /// The deadline of what a Redis client asks, which its protocol does not carry.
     package var respTimeout = TimeSpan.seconds(10)
     /// How long a connection may take to introduce itself.

@@ -17,7 +17,10 @@ final class RespConnection: ChannelInboundHandler {
     private struct Slot {
         let shape: RespShape
         let access: RespAccess
-        let bytes: Int
+        /// Bytes of its request that are charged to the connection and the shell.
+        var bytes: Int
+        /// Bytes of an answer that waits for an earlier one.
+        var answerBytes = 0
         /// Values that are likely to be in the answer, or on their way because of it.
         let values: Int
         let started: Instant
@@ -29,6 +32,15 @@ final class RespConnection: ChannelInboundHandler {
             case waiting
             case answered(ClientResponse)
             case done(RespAnswer)
+
+            /// About how many bytes the answer has.
+            var bytes: Int {
+                switch self {
+                case .answered(.found(let record)): record.readableBytes
+                case .waiting, .answered: 16
+                case .done(let answer): answer.bytesExpected
+                }
+            }
         }
     }
 
@@ -53,10 +65,20 @@ final class RespConnection: ChannelInboundHandler {
     private var pace = AnswerPace()
     /// Values that are likely to be in the answers that are waited for.
     private var valuesWaiting = 0
-    private var watch: OutputWatch?
+    /// Bytes of answers that wait for an earlier one.
+    private var answerBytesHeld = 0
+    /// Bytes of commands that are not whole or not begun, as far as they are charged.
+    private var commandBytesHeld = 0
+    private var receivedBytes = 0
+    private var commandWatch: StallWatch?
+    private var outputWatch: StallWatch?
+    /// Bytes that the channel was given.
+    private var handedBytes = 0
 
     /// Output storage that an idle connection may keep.
     private static let idleOutputBytesMax = 4 << 10
+    /// Bytes of commands that are not whole or not begun up to which nothing is charged; enough for ordinary ones.
+    private static let commandBytesFree = 64 << 10
     /// From this many bytes on, the output of a turn goes to the channel in pieces.
     private static let outputPieceBytes = 4 << 20
 
@@ -86,8 +108,8 @@ final class RespConnection: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         self.isClosing = true
         self.slots.removeAll()
-        self.shell.requestBytes -= self.requestBytes
-        self.requestBytes = 0
+        self.charge(-self.requestBytes)
+        self.commandBytesHeld = 0
         self.shell.changeDoors { $0.remove(self.id) }
         context.fireChannelInactive()
     }
@@ -97,8 +119,9 @@ final class RespConnection: ChannelInboundHandler {
         self.shell.readClock()
         let bytes = self.unwrapInboundIn(data)
         self.shell.counters.receivedBytes &+= UInt64(bytes.readableBytes)
+        self.receivedBytes &+= bytes.readableBytes
         self.parser.append(bytes)
-        if !self.readsPaused { self.readCommands() }
+        if self.readsPaused { self.chargeCommands() } else { self.readCommands() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -114,18 +137,19 @@ final class RespConnection: ChannelInboundHandler {
     // MARK: - Commands
 
     private func readCommands() {
+        // What is begun now is charged by itself.
+        self.chargeCommands(0)
+        defer { self.chargeCommands() }
         do throws(RespError) {
             while !self.isClosing {
                 guard self.hasRoom else { return self.pauseReading() }
-                guard try self.parser.next() else { return }
+                guard try self.parser.next() else { return self.watchCommand() }
                 // A command that must wait for an earlier one is looked at again when something was answered.
                 guard self.dispatch() else { return self.pauseReading() }
                 self.parser.consume()
             }
         } catch {
-            self.shell.counters.framesRejected += 1
-            self.answer(.error("ERR Protocol error: \(error)"))
-            self.endAfterAnswers()
+            self.refuseBytes("\(error)")
         }
     }
 
@@ -135,11 +159,64 @@ final class RespConnection: ChannelInboundHandler {
             self.write(.done(answer), .value)
             self.markDirty()
         } else {
-            self.slots.append(
-                Slot(
-                    shape: .value, access: .none, bytes: 0, values: 0, started: self.shell.now.instant,
-                    operation: .other, state: .done(answer)))
+            self.hold(answer)
         }
+    }
+
+    /// Keeps an answer that is there already until the earlier ones are. A client can have anything sent back to it, so this is
+    /// charged like a value.
+    private func hold(_ answer: RespAnswer) {
+        var answer = answer
+        if self.shell.requestBytes + answer.bytesExpected > self.shell.limits.requestBytesMax {
+            answer = .error(RespFailure.text(.overloaded))
+        }
+        let bytes = answer.bytesExpected
+        self.slots.append(
+            Slot(
+                shape: .value, access: .none, bytes: bytes, answerBytes: bytes, values: 0,
+                started: self.shell.now.instant, operation: .other, state: .done(answer)))
+        self.answerBytesHeld += bytes
+        self.charge(bytes)
+    }
+
+    private func charge(_ bytes: Int) {
+        self.requestBytes += bytes
+        self.shell.requestBytes += bytes
+    }
+
+    /// Charges what the parser holds, or `bytes`; a client whose commands do not fit is told so, and its connection ends.
+    private func chargeCommands(_ bytes: Int? = nil) {
+        var bytes = bytes ?? self.parser.bytesHeld
+        if bytes <= Self.commandBytesFree { bytes = 0 }
+        guard bytes != self.commandBytesHeld else { return }
+        self.charge(bytes - self.commandBytesHeld)
+        self.commandBytesHeld = bytes
+        guard bytes > 0, self.shell.requestBytes > self.shell.limits.requestBytesMax else { return }
+        self.shell.counters.record(.other, .overloaded, took: .zero)
+        self.answer(.error(RespFailure.text(.overloaded)))
+        self.endAfterAnswers()
+    }
+
+    /// Closes the connection when its client does not end the command that it has begun.
+    private func watchCommand() {
+        guard self.parser.bytesHeld > 0, let context = self.context else { return }
+        let watch = self.commandWatch ?? StallWatch()
+        self.commandWatch = watch
+        guard !watch.isLooking else { return }
+        watch.begin(on: context.eventLoop, span: self.shell.limits.respCommandTimeout) { [weak self] in
+            // While it is not read the client has no part in what happens.
+            guard let self, !self.isClosing, !self.readsPaused, self.parser.bytesHeld > 0 else { return nil }
+            return self.receivedBytes
+        } onStall: { [weak self] in
+            guard let self else { return }
+            self.refuseBytes("a command was left unfinished")
+        }
+    }
+
+    private func refuseBytes(_ reason: String) {
+        self.shell.counters.framesRejected += 1
+        self.answer(.error("ERR Protocol error: \(reason)"))
+        self.endAfterAnswers()
     }
 
     /// Whether a command that touches what `access` says must wait for one that is under way.
@@ -193,8 +270,7 @@ final class RespConnection: ChannelInboundHandler {
                 operation: operation, job: job))
         self.waiting.add(access, 1)
         self.valuesWaiting += values
-        self.requestBytes += bytes
-        self.shell.requestBytes += bytes
+        self.charge(bytes)
         return number
     }
 
@@ -223,8 +299,7 @@ final class RespConnection: ChannelInboundHandler {
         let slot = self.slots[offset: index]
         self.waiting.add(slot.access, -1)
         self.valuesWaiting -= slot.values
-        self.requestBytes -= slot.bytes
-        self.shell.requestBytes -= slot.bytes
+        self.charge(-slot.bytes)
         let span = self.shell.now.instant.since(slot.started)
         switch state {
         case .answered(let response):
@@ -235,18 +310,28 @@ final class RespConnection: ChannelInboundHandler {
         if index > 0 {
             self.slots[offset: index].state = state
             self.slots[offset: index].job = nil
+            self.slots[offset: index].bytes = 0
+            self.slots[offset: index].answerBytes = state.bytes
+            self.answerBytesHeld += state.bytes
             return
         }
         self.write(state, slot.shape)
         self.slots.removeFirst()
         self.head &+= 1
+        self.writeHeld()
+        self.markDirty()
+    }
+
+    /// Writes the answers that waited for one that is written now.
+    private func writeHeld() {
         while let next = self.slots.first {
             if case .waiting = next.state { break }
+            self.answerBytesHeld -= next.answerBytes
+            self.charge(-next.bytes)
             self.write(next.state, next.shape)
             self.slots.removeFirst()
             self.head &+= 1
         }
-        self.markDirty()
     }
 
     private func write(_ state: Slot.State, _ shape: RespShape) {
@@ -270,7 +355,7 @@ final class RespConnection: ChannelInboundHandler {
 
     private func noteSent(_ bytes: Int) {
         self.shell.counters.sentBytes &+= UInt64(bytes)
-        self.watch?.handedBytes &+= bytes
+        self.handedBytes &+= bytes
     }
 
     private func markDirty() {
@@ -314,8 +399,9 @@ final class RespConnection: ChannelInboundHandler {
             return false
         }
         if self.slots.isEmpty { return self.output.readableBytes < limits.clientOutputPauseBytes }
-        return self.requestBytes < limits.requestBytesPause
-            && self.output.readableBytes + self.valuesWaiting * self.pace.bytesExpected < limits.clientOutputPauseBytes
+        let answerBytes =
+            self.output.readableBytes + self.answerBytesHeld + self.valuesWaiting * self.pace.bytesExpected
+        return self.requestBytes < limits.requestBytesPause && answerBytes < limits.clientOutputPauseBytes
     }
 
     private func pauseReading() {
@@ -332,18 +418,23 @@ final class RespConnection: ChannelInboundHandler {
         if !self.readsPaused { try? self.context?.channel.syncOptions?.setOption(.autoRead, value: true) }
     }
 
-    /// Closes the connection when its client takes none of the answers that wait for it.
+    /// Closes the connection when the other side takes none of the answers that wait for it.
     private func watchOutput(_ context: ChannelHandlerContext) {
-        let watch = self.watch ?? OutputWatch()
-        self.watch = watch
-        let span = self.shell.limits.clientStallTimeout
-        watch.begin(context.channel, span: span, untilEmpty: self.isClosing) { [weak self] bytes in
-            guard let self else { return }
+        let watch = self.outputWatch ?? StallWatch()
+        self.outputWatch = watch
+        guard !watch.isLooking else { return }
+        watch.begin(on: context.eventLoop, span: self.shell.limits.clientStallTimeout) { [weak self] in
+            guard let self, let context = self.context else { return nil }
+            let pending = context.pendingBytes
+            guard pending > 0, self.isClosing || !context.channel.isWritable else { return nil }
+            return self.handedBytes - pending
+        } onStall: { [weak self] in
+            guard let self, let context = self.context else { return }
             self.shell.counters.slowReaders += 1
             self.shell.notice(
-                "client does not read its answers", ["bytes": "\(bytes)", "remote": "\(self.remote)"])
+                "client does not read its answers", ["bytes": "\(context.pendingBytes)", "remote": "\(self.remote)"])
             self.isClosing = true
-            self.context?.close(promise: nil)
+            context.close(promise: nil)
         }
     }
 
@@ -353,6 +444,7 @@ final class RespConnection: ChannelInboundHandler {
     func endAfterAnswers() {
         self.isClosing = true
         self.parser = RespParser(limits: self.shell.limits.resp)
+        self.chargeCommands()
         self.markDirty()
     }
 
