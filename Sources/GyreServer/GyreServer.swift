@@ -242,7 +242,9 @@ extension GyreServer {
         } catch { throw .cannotListen(Self.explanation(error, options.listen, "--listen")) }
         guard let address = options.resp else { return ([native], bound(native, options.listen), nil) }
         do {
-            let resp = try await Self.bind(address, loop, shell, limits) { $0.makeRespConnection() }
+            let resp = try await Self.bind(address, loop, shell, limits, allowsHalfClosure: true) {
+                $0.makeRespConnection()
+            }
             return ([native, resp], bound(native, options.listen), bound(resp, address))
         } catch {
             try? await native.close()
@@ -250,10 +252,11 @@ extension GyreServer {
         }
     }
 
-    /// Listens, without accepting anybody yet.
+    /// Listens, without accepting anybody yet. With `allowsHalfClosure` a client may say that it has no more to say, and is answered
+    /// all the same.
     private static func bind<Handler: ChannelInboundHandler>(
         _ address: PeerAddress, _ loop: any EventLoop, _ shell: ShellBox, _ limits: ShellLimits,
-        _ makeHandler: @escaping @Sendable (NodeShell) -> Handler
+        allowsHalfClosure: Bool = false, _ makeHandler: @escaping @Sendable (NodeShell) -> Handler
     ) async throws -> any Channel {
         try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1_024)
@@ -274,6 +277,7 @@ extension GyreServer {
                 .writeBufferWaterMark,
                 value: .init(low: limits.clientOutputPauseBytes / 2, high: limits.clientOutputPauseBytes)
             )
+            .childChannelOption(.allowRemoteHalfClosure, value: allowsHalfClosure)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let shell = shell.value else { throw ChannelError.ioOnClosedChannel }

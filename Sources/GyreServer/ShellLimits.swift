@@ -25,6 +25,8 @@ package struct ShellLimits: Sendable {
     package var resp = RespLimits()
     /// How long a Redis client may leave a command unfinished without a further byte; then its connection is closed.
     package var respCommandTimeout = TimeSpan.seconds(30)
+    /// How long a Redis client that says no more is still answered what it asked before.
+    package var respFarewell = TimeSpan.seconds(60)
     /// The deadline of what a Redis client asks, which its protocol does not carry.
     package var respTimeout = TimeSpan.seconds(10)
     /// How long a connection may take to introduce itself.

@@ -1,3 +1,4 @@
+import Glibc
 import GyreClient
 import GyreMembership
 import GyreMessages
@@ -41,6 +42,36 @@ extension TestServer {
     static func withResp(limits: ShellLimits = ShellLimits(), _ body: (TestServer) async throws -> Void) async throws {
         try await TestServer.with(
             limits: limits, { $0.resp = PeerAddress(host: "127.0.0.1", port: 0) }, body)
+    }
+
+    /// Runs `body` against a node that serves Redis clients and needs another one for every read and write, which `body` can silence
+    /// for some seconds. There is a value under `k`.
+    static func withSilentReplica(
+        limits: ShellLimits = ShellLimits(),
+        _ body: (TestServer, _ silence: (_ seconds: Double) -> Void) async throws -> Void
+    ) async throws {
+        func three(_ options: inout ServerOptions) {
+            options.resp = PeerAddress(host: "127.0.0.1", port: 0)
+            (options.replicas, options.reads, options.writes) = (3, 2, 2)
+        }
+        try await TestServer.with(limits: limits, three) { first in
+            let second = try await TestServer.start {
+                three(&$0)
+                $0.name = "second"
+                $0.seeds = [first.server.listen]
+            }
+            let socket = try RespSocket(port: first.resp)
+            for _ in 0..<500 {
+                if try socket.ask("SET", "k", "v") == ok { break }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            let loop = try await second.server.makeDesk().loop
+            do { try await body(first) { seconds in loop.execute { usleep(UInt32(seconds * 1e6)) } } } catch {
+                try await second.stop()
+                throw error
+            }
+            try await second.stop()
+        }
     }
 }
 

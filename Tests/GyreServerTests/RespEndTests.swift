@@ -20,6 +20,67 @@ struct RespEndTests {
         }
     }
 
+    @Test("waits for the answers to what a client asked before it said that this is all")
+    func halfClosed() async throws {
+        try await TestServer.withResp { test in
+            let socket = try RespSocket(port: test.resp)
+            try socket.send("PING\r\n".utf8)
+            socket.finishSending()
+            #expect(try socket.receive() == .simple("PONG"))
+            #expect(try socket.isClosed())
+            let many = try RespSocket(port: test.resp)
+            for index in 0..<2_000 { try many.send("SET", "k\(index % 10)", "\(index)") }
+            for _ in 0..<10 { try many.send("DEL", "k1", "k2") }
+            // An unfinished command at the end is none.
+            try many.send("*2\r\n$3\r\nGET\r\n$2\r\nk".utf8)
+            many.finishSending()
+            for index in 0..<2_000 {
+                guard try many.receive() == .simple("OK") else {
+                    Issue.record("answer \(index)")
+                    return
+                }
+            }
+            for index in 0..<10 { #expect(try many.receive() == .integer(index == 0 ? 2 : 0)) }
+            #expect(try many.isClosed())
+        }
+    }
+
+    @Test("comes for one that says no more and takes no answer")
+    func halfClosedAndSilent() async throws {
+        var limits = ShellLimits()
+        limits.clientStallTimeout = .milliseconds(200)
+        try await TestServer.withResp(limits: limits) { test in
+            let other = try RespSocket(port: test.resp)
+            let value = [UInt8](repeating: 0x76, count: 8 << 20)
+            try other.send(RespSocket.command([Array("SET".utf8), Array("long".utf8), value]))
+            #expect(try other.receive() == .simple("OK"))
+            let silent = try RespSocket(port: test.resp, receiveBytes: 64 << 10)
+            try silent.send("GET", "long")
+            silent.finishSending()
+            for _ in 0..<500 {
+                if try test.counter("connections") == 2 { break }
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            // The other one, and the one that asks.
+            #expect(try test.counter("connections") == 2)
+        }
+    }
+
+    @Test("comes in bounded time for one that says no more, whatever it still waits for")
+    func farewell() async throws {
+        var limits = ShellLimits()
+        limits.respFarewell = .milliseconds(300)
+        try await TestServer.withSilentReplica(limits: limits) { first, silence in
+            let socket = try RespSocket(port: first.resp)
+            silence(4)
+            try socket.send("GET", "k")
+            socket.finishSending()
+            let began = ContinuousClock.now
+            #expect(try socket.isClosed())
+            #expect(ContinuousClock.now - began < .seconds(2))
+        }
+    }
+
     @Test("comes for a command that is left unfinished, not for silence between commands")
     func unfinished() async throws {
         var limits = ShellLimits()

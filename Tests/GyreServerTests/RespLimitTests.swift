@@ -1,5 +1,3 @@
-import Glibc
-import GyreMembership
 import GyreServer
 import GyreWire
 import NIOCore
@@ -34,25 +32,11 @@ struct RespLimitTests {
 
     @Test("is read no further when the answers that wait for an earlier one are many bytes")
     func echoesAreBounded() async throws {
-        func three(_ options: inout ServerOptions) {
-            options.resp = PeerAddress(host: "127.0.0.1", port: 0)
-            (options.replicas, options.reads, options.writes) = (3, 2, 2)
-        }
-        try await TestServer.with(three) { first in
-            let second = try await TestServer.start {
-                $0.name = "second"
-                $0.seeds = [first.server.listen]
-                ($0.replicas, $0.reads, $0.writes) = (3, 2, 2)
-            }
+        try await TestServer.withSilentReplica { first, silence in
             let socket = try RespSocket(port: first.resp)
-            for _ in 0..<500 {
-                if try socket.ask("SET", "k", "v") == .simple("OK") { break }
-                try await Task.sleep(for: .milliseconds(20))
-            }
             let board = try await first.server.statsBoard()
             let before = board.samples.last?.receivedBytes ?? 0
-            // The only other replica says nothing for a while, so that the read waits.
-            try await second.server.makeDesk().loop.execute { usleep(3_500_000) }
+            silence(3.5)
             let echo = RespSocket.command([Array("ECHO".utf8), [UInt8](repeating: 0x76, count: Self.mebibyte)])
             nonisolated(unsafe) let sender = socket
             let sending = Task.detached {
@@ -69,7 +53,6 @@ struct RespLimitTests {
                 #expect(bytes.readableBytes == Self.mebibyte)
             }
             try await sending.value
-            try await second.stop()
         }
     }
 }

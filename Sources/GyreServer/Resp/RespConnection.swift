@@ -71,6 +71,9 @@ final class RespConnection: ChannelInboundHandler {
     private var commandBytesHeld = 0
     private var receivedBytes = 0
     private var commandWatch: StallWatch?
+    /// Whether the client has said that it has no more to say.
+    private var isInputClosed = false
+    private var farewell: Scheduled<Void>?
     private var outputWatch: StallWatch?
     /// Bytes that the channel was given.
     private var handedBytes = 0
@@ -110,6 +113,7 @@ final class RespConnection: ChannelInboundHandler {
         self.slots.removeAll()
         self.charge(-self.requestBytes)
         self.commandBytesHeld = 0
+        self.farewell?.cancel()
         self.shell.changeDoors { $0.remove(self.id) }
         context.fireChannelInactive()
     }
@@ -129,6 +133,25 @@ final class RespConnection: ChannelInboundHandler {
         context.fireChannelWritabilityChanged()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent { self.onInputClosed(context) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// The client has no more to say; what it asked before is answered, within bounds, as it may be gone altogether.
+    private func onInputClosed(_ context: ChannelHandlerContext) {
+        self.isInputClosed = true
+        if !self.readsPaused, !self.isClosing {
+            self.shell.readClock()
+            self.readCommands()
+        }
+        guard !self.slots.isEmpty || self.readsPaused else { return }
+        let span = TimeAmount.nanoseconds(self.shell.limits.respFarewell.nanoseconds)
+        self.farewell = context.eventLoop.assumeIsolated().scheduleTask(in: span) { [weak self] in
+            self?.context?.close(promise: nil)
+        }
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A reset or a broken pipe: the other side is gone, which is no news worth a line.
         context.close(promise: nil)
@@ -143,7 +166,9 @@ final class RespConnection: ChannelInboundHandler {
         do throws(RespError) {
             while !self.isClosing {
                 guard self.hasRoom else { return self.pauseReading() }
-                guard try self.parser.next() else { return self.watchCommand() }
+                guard try self.parser.next() else {
+                    return self.isInputClosed ? self.endAfterAnswers() : self.watchCommand()
+                }
                 // A command that must wait for an earlier one is looked at again when something was answered.
                 guard self.dispatch() else { return self.pauseReading() }
                 self.parser.consume()
