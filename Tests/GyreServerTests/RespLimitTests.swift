@@ -55,4 +55,30 @@ struct RespLimitTests {
             try await sending.value
         }
     }
+
+    @Test("by a long pattern is told so")
+    func longPatterns() async throws {
+        try await TestServer.withResp { test in
+            let socket = try RespSocket(port: test.resp)
+            let long = "*[" + String(repeating: "b", count: 4_096) + "]"
+            let expected = RespAnswer.error("ERR a pattern has at most 4096 bytes, not 4099")
+            #expect(try socket.ask("KEYS", long) == expected)
+            #expect(try socket.ask("SCAN", "0", "MATCH", long) == expected)
+            #expect(try socket.ask("CONFIG", "GET", long) == expected)
+            #expect(try socket.ask("KEYS", String(long.suffix(4_096))) == .array([]))
+        }
+    }
+
+    @Test("by a pattern that takes long to match is told so before others notice")
+    func costlyPatterns() async throws {
+        try await TestServer.withResp { test in
+            let socket = try RespSocket(port: test.resp)
+            let tail = String(repeating: "a", count: 4_000)
+            for index in 0..<60 { #expect(try socket.ask("SET", "\(index)" + tail, "v") == .simple("OK")) }
+            let pattern = "*" + String(repeating: "a", count: 2_000) + "b"
+            let expected = RespAnswer.error("ERR the pattern takes too long to match; use a shorter one")
+            #expect(try socket.ask("KEYS", pattern) == expected)
+            #expect(try socket.ask("KEYS", "*a*a*a*a*a*a*a*a*b") == .array([]))
+        }
+    }
 }

@@ -1,5 +1,4 @@
 import GyreWire
-import NIOCore
 
 /// Every command there is, with what `COMMAND` tells about it.
 enum RespCommand: String, CaseIterable {
@@ -69,79 +68,5 @@ enum RespCommand: String, CaseIterable {
             .text(self.rawValue), .integer(Int64(self.arity)), .array(self.flags.map { .text($0) }),
             .integer(keys.first), .integer(keys.last), .integer(keys.step),
         ])
-    }
-}
-
-/// Patterns as Redis has them: `*` for any bytes, `?` for one, `[a-c]` and `[^a-c]` for one of a set, `\` before a byte that
-/// means itself. Pure value; matching takes time in proportion to pattern times text.
-struct RespPattern {
-    private let bytes: [UInt8]
-
-    init(_ bytes: ByteBuffer) { self.bytes = Array(bytes.readableBytesView) }
-
-    /// Whether every text matches.
-    var matchesAll: Bool { !self.bytes.isEmpty && self.bytes.allSatisfy { $0 == UInt8(ascii: "*") } }
-
-    /// What every text that matches begins with.
-    var prefix: ByteBuffer {
-        ByteBuffer(bytes: self.bytes.prefix { !"*?[\\".utf8.contains($0) })
-    }
-
-    /// Whether all of `text` matches.
-    func matches(_ text: ByteBuffer) -> Bool {
-        let text = text.readableBytesView
-        var place = 0
-        var index = text.startIndex
-        // Where the last star was, and how much it has taken so far.
-        var star: (place: Int, index: Int)?
-        while index < text.endIndex {
-            if place < self.bytes.count, self.bytes[place] == UInt8(ascii: "*") {
-                place += 1
-                star = (place, index)
-            } else if place < self.bytes.count, let next = self.matchesOne(text[index], at: place) {
-                place = next
-                index += 1
-            } else if let last = star {
-                star = (last.place, last.index + 1)
-                (place, index) = (last.place, last.index + 1)
-            } else {
-                return false
-            }
-        }
-        return self.bytes[place...].allSatisfy { $0 == UInt8(ascii: "*") }
-    }
-
-    /// Where the pattern goes on when the element at `place` matches `byte`.
-    private func matchesOne(_ byte: UInt8, at place: Int) -> Int? {
-        switch self.bytes[place] {
-        case UInt8(ascii: "?"): return place + 1
-        case UInt8(ascii: "["): return self.matchesSet(byte, at: place + 1)
-        case UInt8(ascii: "\\") where place + 1 < self.bytes.count:
-            return self.bytes[place + 1] == byte ? place + 2 : nil
-        default: return self.bytes[place] == byte ? place + 1 : nil
-        }
-    }
-
-    private func matchesSet(_ byte: UInt8, at start: Int) -> Int? {
-        var place = start
-        let isNegated = place < self.bytes.count && self.bytes[place] == UInt8(ascii: "^")
-        if isNegated { place += 1 }
-        var isIn = false
-        // A set that is not closed ends with the pattern.
-        while place < self.bytes.count, self.bytes[place] != UInt8(ascii: "]") {
-            if self.bytes[place] == UInt8(ascii: "\\"), place + 1 < self.bytes.count { place += 1 }
-            let low = self.bytes[place]
-            if place + 2 < self.bytes.count, self.bytes[place + 1] == UInt8(ascii: "-"),
-                self.bytes[place + 2] != UInt8(ascii: "]")
-            {
-                let high = self.bytes[place + 2]
-                if (min(low, high)...max(low, high)).contains(byte) { isIn = true }
-                place += 3
-            } else {
-                if low == byte { isIn = true }
-                place += 1
-            }
-        }
-        return isIn != isNegated ? min(place + 1, self.bytes.count) : nil
     }
 }

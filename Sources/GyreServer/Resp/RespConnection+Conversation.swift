@@ -123,7 +123,11 @@ extension RespConnection {
         guard self.word(1) == Self.packed("GET"), self.parser.count > 2 else {
             return self.answer(self.unknownSubcommand("CONFIG"))
         }
-        let patterns = (2..<self.parser.count).map { RespPattern(self.parser.argument($0)) }
+        var patterns: [RespPattern] = []
+        for index in 2..<self.parser.count {
+            guard let pattern = self.pattern(index) else { return }
+            patterns.append(pattern)
+        }
         let settings = [
             ("appendonly", "yes"), ("databases", String(RespSession.databases)), ("maxmemory", "0"),
             ("maxclients", String(self.shell.limits.connectionsMax)),

@@ -114,7 +114,9 @@ extension RespConnection {
                 return true
             }
             switch self.word(index) {
-            case Self.packed("MATCH"): pattern = RespPattern(self.parser.argument(index + 1))
+            case Self.packed("MATCH"):
+                pattern = self.pattern(index + 1)
+                guard pattern != nil else { return true }
             case Self.packed("COUNT"):
                 guard let wanted = self.integer(index + 1) else {
                     self.answer(Self.notInteger)
@@ -134,12 +136,13 @@ extension RespConnection {
         }
         if self.mustWait(Self.everything) { return false }
         let request = ListRequest(
-            bucket: self.session.bucket, prefix: Self.prefix(of: pattern), from: from,
+            bucket: self.session.bucket, prefix: pattern?.prefix ?? ByteBuffer(), from: from,
             limit: UInt32(min(count, Int64(ListRequest.limitMax))))
         let plan = RespPlan.ask(.list(request)) { response in
             switch response {
             case .listed(let page):
-                let keys = showsStrings ? page.names.filter { pattern?.matches($0) ?? true } : []
+                let found = showsStrings ? pattern.map { $0.filter(page.names) } ?? page.names : []
+                guard let keys = found else { return .answer(Self.costlyPattern) }
                 return .answer(
                     .array([.text(String(page.next?.rawValue ?? 0)), .array(keys.map { .bulk($0) })]))
             case .failed(let failure): return .answer(.error(RespFailure.text(failure)))
@@ -151,12 +154,13 @@ extension RespConnection {
     }
 
     func onKeys() -> Bool {
+        guard let pattern = self.pattern(1) else { return true }
         if self.mustWait(Self.everything) { return false }
-        let pattern = RespPattern(self.parser.argument(1))
         var keys: [RespAnswer] = []
         var bytes = 0
-        let plan = self.walk(Self.prefix(of: pattern)) { page in
-            for key in page.names where pattern.matchesAll || pattern.matches(key) {
+        let plan = self.walk(pattern.prefix) { page in
+            guard let found = pattern.filter(page.names) else { return Self.costlyPattern }
+            for key in found {
                 keys.append(.bulk(key))
                 bytes += key.readableBytes + 16
             }
@@ -180,9 +184,15 @@ extension RespConnection {
         return true
     }
 
-    private static func prefix(of pattern: RespPattern?) -> ByteBuffer {
-        guard let prefix = pattern?.prefix, prefix.readableBytes <= ObjectName.keyBytesMax else { return ByteBuffer() }
-        return prefix
+    private static let costlyPattern = RespAnswer.error("ERR the pattern takes too long to match; use a shorter one")
+
+    /// An argument as a pattern; answers and returns nil when it is too long.
+    func pattern(_ index: Int) -> RespPattern? {
+        let bytes = self.parser.argument(index)
+        if let pattern = RespPattern(bytes) { return pattern }
+        self.answer(
+            .error("ERR a pattern has at most \(RespPattern.bytesMax) bytes, not \(bytes.readableBytes)"))
+        return nil
     }
 
     /// Goes through all keys of the database page by page until `take` answers.
