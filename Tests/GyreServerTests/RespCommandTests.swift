@@ -254,6 +254,25 @@ struct RespCommandTests {
         }
     }
 
+    @Test("is answered in the version that was chosen when it asked, also while answers wait")
+    func versionsInPipelines() async throws {
+        try await TestServer.withResp { test in
+            let socket = try RespSocket(port: test.resp)
+            // The put waits for the disk, so that the rest waits for the put.
+            let first = [["SET", "a", "1"], ["GET", "no"], ["HELLO", "3"]]
+            try socket.send(first.flatMap { RespSocket.command($0.map { Array($0.utf8) }) })
+            #expect(try socket.receive() == .simple("OK"))
+            #expect(try socket.receiveLine() == "$-1")
+            guard case .map = try socket.receive() else { return #expect(Bool(false)) }
+            let second = [["SET", "a", "1"], ["GET", "no"], ["RESET"], ["GET", "no"]]
+            try socket.send(second.flatMap { RespSocket.command($0.map { Array($0.utf8) }) })
+            #expect(try socket.receive() == .simple("OK"))
+            #expect(try socket.receiveLine() == "_")
+            #expect(try socket.receive() == .simple("RESET"))
+            #expect(try socket.receiveLine() == "$-1")
+        }
+    }
+
     @Test("of several that race with SET NX GET is told by nil that it won, and the others by the winner's value")
     func setNewRace() async throws {
         try await TestServer.withResp { test in

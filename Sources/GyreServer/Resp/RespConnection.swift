@@ -25,6 +25,8 @@ final class RespConnection: ChannelInboundHandler {
         let values: Int
         let started: Instant
         let operation: OperationLabel
+        /// What the client spoke when it asked; it may have changed that since.
+        let version: RespVersion
         var job: RespJob?
         var state = State.waiting
 
@@ -181,7 +183,7 @@ final class RespConnection: ChannelInboundHandler {
     /// Answers a command that asks the node nothing.
     func answer(_ answer: RespAnswer) {
         if self.slots.isEmpty {
-            self.write(.done(answer), .value)
+            self.write(.done(answer), .value, self.session.version)
             self.markDirty()
         } else {
             self.hold(answer)
@@ -199,7 +201,8 @@ final class RespConnection: ChannelInboundHandler {
         self.slots.append(
             Slot(
                 shape: .value, access: .none, bytes: bytes, answerBytes: bytes, values: 0,
-                started: self.shell.now.instant, operation: .other, state: .done(answer)))
+                started: self.shell.now.instant, operation: .other, version: self.session.version,
+                state: .done(answer)))
         self.answerBytesHeld += bytes
         self.charge(bytes)
     }
@@ -292,7 +295,7 @@ final class RespConnection: ChannelInboundHandler {
         self.slots.append(
             Slot(
                 shape: shape, access: access, bytes: bytes, values: values, started: self.shell.now.instant,
-                operation: operation, job: job))
+                operation: operation, version: self.session.version, job: job))
         self.waiting.add(access, 1)
         self.valuesWaiting += values
         self.charge(bytes)
@@ -340,7 +343,7 @@ final class RespConnection: ChannelInboundHandler {
             self.answerBytesHeld += state.bytes
             return
         }
-        self.write(state, slot.shape)
+        self.write(state, slot.shape, slot.version)
         self.slots.removeFirst()
         self.head &+= 1
         self.writeHeld()
@@ -353,17 +356,17 @@ final class RespConnection: ChannelInboundHandler {
             if case .waiting = next.state { break }
             self.answerBytesHeld -= next.answerBytes
             self.charge(-next.bytes)
-            self.write(next.state, next.shape)
+            self.write(next.state, next.shape, next.version)
             self.slots.removeFirst()
             self.head &+= 1
         }
     }
 
-    private func write(_ state: Slot.State, _ shape: RespShape) {
+    private func write(_ state: Slot.State, _ shape: RespShape, _ version: RespVersion) {
         switch state {
         case .waiting: break
-        case .answered(let response): shape.write(response, self.session.version, into: &self.output)
-        case .done(let answer): RespEncoder.write(answer, self.session.version, into: &self.output)
+        case .answered(let response): shape.write(response, version, into: &self.output)
+        case .done(let answer): RespEncoder.write(answer, version, into: &self.output)
         }
         if self.output.readableBytes >= Self.outputPieceBytes { self.passOutput() }
     }
