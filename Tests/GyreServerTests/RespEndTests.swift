@@ -106,6 +106,11 @@ struct RespEndTests {
                 Array("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8000000\r\n".utf8) + [UInt8](repeating: 0x76, count: 5 << 20)
             let first = try RespSocket(port: test.resp)
             try first.send(half)
+            // The figures are told once a second.
+            let board = try await test.server.statsBoard()
+            for _ in 0..<200 where board.samples.last?.requestBytes ?? 0 < 5 << 20 {
+                try await Task.sleep(for: .milliseconds(50))
+            }
             let second = try RespSocket(port: test.resp)
             // What is sent after the refusal may be answered with a reset, which takes the refusal with it.
             do {

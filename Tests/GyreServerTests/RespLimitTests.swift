@@ -38,6 +38,7 @@ struct RespLimitTests {
             let before = board.samples.last?.receivedBytes ?? 0
             silence(3.5)
             let echo = RespSocket.command([Array("ECHO".utf8), [UInt8](repeating: 0x76, count: Self.mebibyte)])
+            // One side of the socket is used by the task, the other by the test.
             nonisolated(unsafe) let sender = socket
             let sending = Task.detached {
                 try sender.send("GET", "k")

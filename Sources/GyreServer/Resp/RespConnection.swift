@@ -13,77 +13,43 @@ final class RespConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// A command that is not answered, or whose answer waits for an earlier one.
-    private struct Slot {
-        let shape: RespShape
-        let access: RespAccess
-        /// Bytes of its request that are charged to the connection and the shell.
-        var bytes: Int
-        /// Bytes of an answer that waits for an earlier one.
-        var answerBytes = 0
-        /// Values that are likely to be in the answer, or on their way because of it.
-        let values: Int
-        let started: Instant
-        let operation: OperationLabel
-        /// What the client spoke when it asked; it may have changed that since.
-        let version: RespVersion
-        var job: RespJob?
-        var state = State.waiting
-
-        enum State {
-            case waiting
-            case answered(ClientResponse)
-            case done(RespAnswer)
-
-            /// About how many bytes the answer has.
-            var bytes: Int {
-                switch self {
-                case .answered(.found(let record)): record.readableBytes
-                case .waiting, .answered: 16
-                case .done(let answer): answer.bytesExpected
-                }
-            }
-        }
-    }
-
     /// The number that answers carry.
     let id: UInt64
     let shell: NodeShell
     /// What the client chose.
     var session: RespSession
     var parser: RespParser
-    private var context: ChannelHandlerContext?
-    private var output = ByteBuffer()
+    var context: ChannelHandlerContext?
+    var output = ByteBuffer()
     private var isDirty = false
     /// Whether the channel has output of this turn that was not flushed.
     private var hasPassedOutput = false
-    private var isClosing = false
-    private var readsPaused = false
-    private var slots = CircularBuffer<Slot>(initialCapacity: 1)
+    var isClosing = false
+    var readsPaused = false
+    var slots = CircularBuffer<RespSlot>(initialCapacity: 1)
     /// The number of the first slot; counts commands.
     private var head: UInt32 = 0
     private var waiting = RespAccess.Counts()
-    private var requestBytes = 0
-    private var pace = AnswerPace()
+    var requestBytes = 0
+    var pace = AnswerPace()
     /// Values that are likely to be in the answers that are waited for.
-    private var valuesWaiting = 0
+    var valuesWaiting = 0
     /// Bytes of answers that wait for an earlier one.
-    private var answerBytesHeld = 0
+    var answerBytesHeld = 0
     /// Bytes of commands that are not whole or not begun, as far as they are charged.
-    private var commandBytesHeld = 0
-    private var receivedBytes = 0
-    private var commandWatch: StallWatch?
+    var commandBytesHeld = 0
+    /// Bytes that came from the client.
+    var receivedBytes = 0
+    var commandWatch: StallWatch?
     /// Whether the client has said that it has no more to say.
     private var isInputClosed = false
     private var farewell: Scheduled<Void>?
-    private var outputWatch: StallWatch?
+    var outputWatch: StallWatch?
     /// Bytes that the channel was given.
-    private var handedBytes = 0
+    var handedBytes = 0
 
     /// Output storage that an idle connection may keep.
     private static let idleOutputBytesMax = 4 << 10
-    /// Bytes of commands that are not whole or not begun up to which nothing is charged; enough for ordinary ones.
-    private static let commandBytesFree = 64 << 10
     /// From this many bytes on, the output of a turn goes to the channel in pieces.
     private static let outputPieceBytes = 4 << 20
 
@@ -161,7 +127,8 @@ final class RespConnection: ChannelInboundHandler {
 
     // MARK: - Commands
 
-    private func readCommands() {
+    /// Begins the commands that are there, as far as there is room.
+    func readCommands() {
         // What is begun now is charged by itself.
         self.chargeCommands(0)
         defer { self.chargeCommands() }
@@ -199,7 +166,7 @@ final class RespConnection: ChannelInboundHandler {
         }
         let bytes = answer.bytesExpected
         self.slots.append(
-            Slot(
+            RespSlot(
                 shape: .value, access: .none, bytes: bytes, answerBytes: bytes, values: 0,
                 started: self.shell.now.instant, operation: .other, version: self.session.version,
                 state: .done(answer)))
@@ -207,41 +174,8 @@ final class RespConnection: ChannelInboundHandler {
         self.charge(bytes)
     }
 
-    private func charge(_ bytes: Int) {
-        self.requestBytes += bytes
-        self.shell.requestBytes += bytes
-    }
-
-    /// Charges what the parser holds, or `bytes`; a client whose commands do not fit is told so, and its connection ends.
-    private func chargeCommands(_ bytes: Int? = nil) {
-        var bytes = bytes ?? self.parser.bytesHeld
-        if bytes <= Self.commandBytesFree { bytes = 0 }
-        guard bytes != self.commandBytesHeld else { return }
-        self.charge(bytes - self.commandBytesHeld)
-        self.commandBytesHeld = bytes
-        guard bytes > 0, self.shell.requestBytes > self.shell.limits.requestBytesMax else { return }
-        self.shell.counters.record(.other, .overloaded, took: .zero)
-        self.answer(.error(RespFailure.text(.overloaded)))
-        self.endAfterAnswers()
-    }
-
-    /// Closes the connection when its client does not end the command that it has begun.
-    private func watchCommand() {
-        guard self.parser.bytesHeld > 0, let context = self.context else { return }
-        let watch = self.commandWatch ?? StallWatch()
-        self.commandWatch = watch
-        guard !watch.isLooking else { return }
-        watch.begin(on: context.eventLoop, span: self.shell.limits.respCommandTimeout) { [weak self] in
-            // While it is not read the client has no part in what happens.
-            guard let self, !self.isClosing, !self.readsPaused, self.parser.bytesHeld > 0 else { return nil }
-            return self.receivedBytes
-        } onStall: { [weak self] in
-            guard let self else { return }
-            self.refuseBytes("a command was left unfinished")
-        }
-    }
-
-    private func refuseBytes(_ reason: String) {
+    /// Ends the connection of a client whose bytes make no sense.
+    func refuseBytes(_ reason: String) {
         self.shell.counters.framesRejected += 1
         self.answer(.error("ERR Protocol error: \(reason)"))
         self.endAfterAnswers()
@@ -293,7 +227,7 @@ final class RespConnection: ChannelInboundHandler {
     ) -> UInt32 {
         let number = self.head &+ UInt32(self.slots.count)
         self.slots.append(
-            Slot(
+            RespSlot(
                 shape: shape, access: access, bytes: bytes, values: values, started: self.shell.now.instant,
                 operation: operation, version: self.session.version, job: job))
         self.waiting.add(access, 1)
@@ -321,7 +255,7 @@ final class RespConnection: ChannelInboundHandler {
         }
     }
 
-    private func complete(_ number: UInt32, _ state: Slot.State) {
+    private func complete(_ number: UInt32, _ state: RespSlot.State) {
         let index = Int(number &- self.head)
         guard index < self.slots.count, case .waiting = self.slots[offset: index].state else { return }
         let slot = self.slots[offset: index]
@@ -362,7 +296,7 @@ final class RespConnection: ChannelInboundHandler {
         }
     }
 
-    private func write(_ state: Slot.State, _ shape: RespShape, _ version: RespVersion) {
+    private func write(_ state: RespSlot.State, _ shape: RespShape, _ version: RespVersion) {
         switch state {
         case .waiting: break
         case .answered(let response): shape.write(response, version, into: &self.output)
@@ -386,7 +320,8 @@ final class RespConnection: ChannelInboundHandler {
         self.handedBytes &+= bytes
     }
 
-    private func markDirty() {
+    /// Has the output of this turn written at its end.
+    func markDirty() {
         guard !self.isDirty else { return }
         self.isDirty = true
         self.shell.markDirty(.resp(self))
@@ -417,79 +352,4 @@ final class RespConnection: ChannelInboundHandler {
         if !context.channel.isWritable { self.watchOutput(context) }
         self.resumeReading()
     }
-
-    // MARK: - Back pressure
-
-    /// Whether one more command may be read: in number, in bytes, and in what its answer is likely to add.
-    private var hasRoom: Bool {
-        let limits = self.shell.limits
-        guard self.slots.count < limits.requestsInFlightMax, self.context?.channel.isWritable ?? false else {
-            return false
-        }
-        if self.slots.isEmpty { return self.output.readableBytes < limits.clientOutputPauseBytes }
-        let answerBytes =
-            self.output.readableBytes + self.answerBytesHeld + self.valuesWaiting * self.pace.bytesExpected
-        return self.requestBytes < limits.requestBytesPause && answerBytes < limits.clientOutputPauseBytes
-    }
-
-    private func pauseReading() {
-        guard !self.readsPaused else { return }
-        self.readsPaused = true
-        try? self.context?.channel.syncOptions?.setOption(.autoRead, value: false)
-    }
-
-    private func resumeReading() {
-        guard self.readsPaused, !self.isClosing, self.hasRoom else { return }
-        self.readsPaused = false
-        self.shell.readClock()
-        self.readCommands()
-        if !self.readsPaused { try? self.context?.channel.syncOptions?.setOption(.autoRead, value: true) }
-    }
-
-    /// Closes the connection when the other side takes none of the answers that wait for it.
-    private func watchOutput(_ context: ChannelHandlerContext) {
-        let watch = self.outputWatch ?? StallWatch()
-        self.outputWatch = watch
-        guard !watch.isLooking else { return }
-        watch.begin(on: context.eventLoop, span: self.shell.limits.clientStallTimeout) { [weak self] in
-            guard let self, let context = self.context else { return nil }
-            let pending = context.pendingBytes
-            guard pending > 0, self.isClosing || !context.channel.isWritable else { return nil }
-            return self.handedBytes - pending
-        } onStall: { [weak self] in
-            guard let self, let context = self.context else { return }
-            self.shell.counters.slowReaders += 1
-            self.shell.notice(
-                "client does not read its answers", ["bytes": "\(context.pendingBytes)", "remote": "\(self.remote)"])
-            self.isClosing = true
-            context.close(promise: nil)
-        }
-    }
-
-    // MARK: - End
-
-    /// Reads no more, and closes when everything that was asked is answered.
-    func endAfterAnswers() {
-        self.isClosing = true
-        self.parser = RespParser(limits: self.shell.limits.resp)
-        self.chargeCommands()
-        self.markDirty()
-    }
-
-    /// Ends the connection of a browser: a web page anywhere can make its visitors' browsers send lines of its choice here, in the
-    /// body of a request. What its head led to is answered, and no further line is read.
-    func refuseBrowser() {
-        self.shell.counters.framesRejected += 1
-        self.shell.notice("HTTP request at the Redis door, connection closed", ["remote": "\(self.remote)"])
-        self.endAfterAnswers()
-    }
-
-    /// Closes after what is already to be written.
-    func close() {
-        self.isClosing = true
-        self.slots.removeAll()
-        self.flush()
-    }
-
-    private var remote: String { self.context?.remoteAddress?.description ?? "unknown" }
 }
