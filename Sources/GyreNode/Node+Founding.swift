@@ -94,6 +94,12 @@ extension Node {
         self.keepRing(proposal, into: &effects)
     }
 
+    /// Whether this node founds its cluster alone and at once: it was given no seeds, and knows nobody.
+    package var isFoundingAlone: Bool {
+        self.ringKeeper.state.version == 0 && self.options.membership.formsCluster && !self.membership.hasSeeds
+            && self.membership.me.replaces == nil && self.membership.members.count == 1
+    }
+
     // MARK: - Clients that come early
 
     /// Whether this node takes part in founding a cluster that is not founded yet.

@@ -91,6 +91,8 @@ final class NodeShell {
     private let serving: EventLoopPromise<Void>
     /// Whether the first dots were leased, or the end was reached.
     private(set) var isServing = false
+    /// Whether `serving` was told.
+    private var isReady = false
 
     private struct StopState {
         let deadline: Instant
@@ -195,14 +197,19 @@ final class NodeShell {
         self.readClock()
         self.storageInFlight -= replies.count
         for reply in replies { self.deliver(.storage(reply)) }
-        if !self.isServing { self.noticeServing() }
+        if !self.isReady { self.noticeServing() }
     }
 
     private func noticeServing() {
         guard self.node.isServing else { return }
-        self.isServing = true
-        // The first look at the time makes a node that has nobody to join a normal member.
-        self.deliver(.tick)
+        if !self.isServing {
+            self.isServing = true
+            // The first look at the time makes a node that has nobody to join a normal member.
+            self.deliver(.tick)
+        }
+        // The first node of a cluster serves in a moment, and says so then; all others wait for somebody, who may never come.
+        guard !self.node.isFoundingAlone else { return }
+        self.isReady = true
         self.serving.succeed()
     }
 
@@ -217,6 +224,7 @@ final class NodeShell {
         if let due = self.tickIsDue { self.longestDelay = max(self.longestDelay, self.now.instant.since(due)) }
         defer { self.tickIsDue = self.now.instant.advanced(by: self.node.options.tickInterval) }
         self.deliver(.tick)
+        if !self.isReady { self.noticeServing() }
         if !self.flushIsScheduled { self.submitBatch() }
         let overdue = self.changeDoors { [now = self.now.instant] in $0.takeHandshakesOverdue(at: now) }
         for connection in overdue { connection.handshakeTimedOut() }
@@ -458,8 +466,9 @@ final class NodeShell {
         if self.stop == nil { self.stop = StopState(deadline: self.now.instant) }
         guard self.stop?.isComplete == false else { return }
         self.stop?.isComplete = true
-        if !self.isServing {
-            self.isServing = true
+        self.isServing = true
+        if !self.isReady {
+            self.isReady = true
             if case .failure(let error) = result {
                 self.serving.fail(error)
             } else {
