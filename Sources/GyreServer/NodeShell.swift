@@ -467,14 +467,10 @@ final class NodeShell {
         guard self.stop?.isComplete == false else { return }
         self.stop?.isComplete = true
         self.isServing = true
-        if !self.isReady {
-            self.isReady = true
-            if case .failure(let error) = result {
-                self.serving.fail(error)
-            } else {
-                self.serving.fail(ServerError.storage("the node was stopped before it served"))
-            }
-        }
+        self.isReady = true
+        // Says nothing more to whoever was told that it serves.
+        if case .failure(let error) = result { self.serving.fail(error) }
+        self.serving.fail(ServerError.storage("the node was stopped before it served"))
         self.tickTask?.cancel()
         self.sampleTask?.cancel()
         self.flush()
