@@ -61,6 +61,12 @@ public struct GyreError: Error, Hashable, Sendable, CustomStringConvertible {
         self.mayHaveHappened = mayHaveHappened
     }
 
+    /// What a node answered. Nothing happens by a read, whatever became of it.
+    package init(_ failure: Failure, isRead: Bool) {
+        self.init(failure)
+        if isRead { self.mayHaveHappened = false }
+    }
+
     /// What a node answered.
     package init(_ failure: Failure) {
         switch failure {

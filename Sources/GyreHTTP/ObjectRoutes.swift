@@ -118,7 +118,10 @@ struct ObjectRoutes: Sendable {
         let response: ClientResponse
         do { response = try await self.desk.submit(request, timeout: timeout, trace: RequestTrace.current).get() } catch
         { throw Self.nonsense }
-        if case .failed(let failure) = response { throw Refusal(failure) }
+        if case .failed(let failure) = response {
+            let isRead = if case .get = request { true } else { false }
+            throw Refusal(GyreError(failure, isRead: isRead))
+        }
         return response
     }
 

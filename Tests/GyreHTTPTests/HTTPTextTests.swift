@@ -1,4 +1,5 @@
 import GyreBase
+import GyreClient
 import GyreMessages
 import NIOCore
 import Testing
@@ -20,6 +21,12 @@ struct HTTPTextTests {
         ] {
             #expect(HTTPDate.seconds(text) == nil, "\(text)")
         }
+    }
+
+    @Test("nothing may have happened by a read that was late")
+    func lateReads() {
+        #expect(GyreError(.timeout, isRead: false).mayHaveHappened)
+        #expect(!GyreError(.timeout, isRead: true).mayHaveHappened)
     }
 
     @Test("every byte survives percent-encoding, and half an escape is none")
