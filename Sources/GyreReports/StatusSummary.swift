@@ -106,6 +106,14 @@ package struct StatusSummary: Sendable {
             default: if row.report == nil { problems.append("\(row.record.name) does not answer") }
             }
         }
+        let down = rows.filter { $0.state == "down" }.map(\.record.name)
+        let words = Set(rows.map(\.state)).subtracting(["removed"])
+        if words == ["down", "joining"] {
+            let names = down.joined(separator: ", ")
+            problems.append(
+                "the cluster is not founded, and answers no client, before most of its nodes are up: start \(names), "
+                    + "or gyre remove what is gone")
+        }
         for row in rows {
             guard
                 row.report?.counters.contains(where: { $0.name == StatusReport.identityInUse && $0.value > 0 }) ?? false
