@@ -48,6 +48,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let gate: ConnectionGate
     private let timeout: TimeAmount
     private var isRefused = false
+    /// Requests whose heads came and whose answers have not ended.
+    private var unanswered = 0
     private var arrival: Scheduled<Void>?
     private var departure: Scheduled<Void>?
 
@@ -85,6 +87,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard !self.isRefused else { return }
         switch self.unwrapInboundIn(data) {
         case .head:
+            self.unanswered += 1
             self.arrival?.cancel()
             self.arrival = self.schedule(self.timeout, context)
         case .body: break
@@ -96,8 +99,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        // Answered before it arrived in full: what is left of it need not be waited for.
-        if case .end = self.unwrapOutboundIn(data), self.arrival != nil { self.closeSoon(context) }
+        if case .end = self.unwrapOutboundIn(data) {
+            self.unanswered = max(0, self.unanswered - 1)
+            // The last one was answered before it arrived in full: what is left of it need not be waited for.
+            if self.arrival != nil, self.unanswered == 0 { self.closeSoon(context) }
+        }
         context.write(data, promise: promise)
     }
 

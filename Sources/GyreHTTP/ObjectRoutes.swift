@@ -119,8 +119,12 @@ struct ObjectRoutes: Sendable {
         do { response = try await self.desk.submit(request, timeout: timeout, trace: RequestTrace.current).get() } catch
         { throw Self.nonsense }
         if case .failed(let failure) = response {
-            let isRead = if case .get = request { true } else { false }
-            throw Refusal(GyreError(failure, isRead: isRead))
+            let isWrite =
+                switch request {
+                case .put, .delete, .bucketSet: true
+                default: false
+                }
+            throw Refusal(GyreError(failure, isRead: !isWrite))
         }
         return response
     }

@@ -108,11 +108,12 @@ extension Node {
             && !self.isBanned && !self.ringKeeper.isClosed
     }
 
-    /// Lets a request wait until the cluster is founded; false when it can be looked at now.
+    /// Lets a request wait until the cluster is founded; false when it can be looked at now. One that another node hands on waits as
+    /// well: that one knows already that the cluster is founded, and this one is about to.
     mutating func waits(
         _ request: ClientRequest, _ target: ReplyTarget, timeout: TimeSpan, at now: Now
     ) -> Bool {
-        guard case .client = target, self.isForming, self.early.count < EarlyRequest.countMax else { return false }
+        guard self.isForming, self.early.count < EarlyRequest.countMax else { return false }
         let span = min(max(timeout, .milliseconds(1)), self.options.timeoutMost)
         let patience = TimeSpan(nanoseconds: span.nanoseconds / 10 * 9)
         self.early.append(

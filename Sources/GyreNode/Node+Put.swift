@@ -76,7 +76,9 @@ extension Node {
             }
             let version = Version(
                 dot: dot, time: self.clock.tick(at: now.wall), expiry: expiry, metadata: put.metadata, value: put.value)
-            return .put(version, seen: put.seen, ifAbsent: put.ifAbsent, now: now.wall)
+            return .put(
+                version, seen: put.seen, ifAbsent: put.ifAbsent, now: now.wall,
+                collecting: self.clockWatch.isSteady(at: now) ? self.collectedBefore(now) : nil)
         case .delete(let delete):
             return .delete(seen: delete.seen)
         case .get, .status, .locate, .explain, .repair, .repairCounts, .repairCancel, .bucketList, .bucketShow,

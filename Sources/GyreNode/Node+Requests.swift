@@ -112,7 +112,8 @@ extension Node {
             return self.answer(target, .failed(.unavailable(needed: needed, got: 0)), into: &effects)
         }
         let isWrite = if case .get = request { false } else { true }
-        let resendAt = min(now.halfWay(to: deadline), now.instant.advanced(by: self.options.resendMost))
+        let latest = isWrite ? now.instant.advanced(by: self.options.resendMost) : deadline
+        let resendAt = min(now.halfWay(to: deadline), latest)
         let tag = self.forwards.insert(
             ForwardOperation(
                 target: target, request: request, to: owner, isSecond: refuser != nil, started: now.instant,

@@ -176,7 +176,10 @@ extension Node {
 
     /// All that time brings about for the ring.
     mutating func continueRing(at now: Now, random: inout SeededRandom, into effects: inout [NodeEffect]) {
-        if self.isBanned { return self.endBanned(at: now, into: &effects) }
+        if self.isBanned {
+            self.answerEarly(at: now, into: &effects)
+            return self.endBanned(at: now, into: &effects)
+        }
         if self.ringKeeper.state.version == 0, !self.ringKeeper.isConfirmed {
             self.confirmAlone()
             if self.ringKeeper.isConfirmed { self.rebuildRings(into: &effects) }

@@ -104,9 +104,14 @@ extension Node {
         self.trees.nextAt = now.instant.advanced(by: now.instant.since(scan.began))
     }
 
-    private mutating func collect(_ name: ObjectName, at now: Now, into effects: inout [NodeEffect]) {
+    /// What expired before this is removed, where the clock can be believed.
+    func collectedBefore(_ now: Now) -> WallTime {
         let delay = UInt64(max(0, self.trees.options.collectDelay.wholeMilliseconds))
-        let moment = WallTime(milliseconds: now.wall.milliseconds - min(now.wall.milliseconds, delay))
+        return WallTime(milliseconds: now.wall.milliseconds - min(now.wall.milliseconds, delay))
+    }
+
+    private mutating func collect(_ name: ObjectName, at now: Now, into effects: inout [NodeEffect]) {
+        let moment = self.collectedBefore(now)
         let tag = self.replicas.insert(.collect(name))
         effects.append(.store(.collect(StorageTag(rawValue: tag), name, expiredBefore: moment)))
     }

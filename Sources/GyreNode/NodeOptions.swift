@@ -49,8 +49,8 @@ package struct NodeOptions: Sendable {
     package var requestLogMax = 16_384
     /// How long a finished write is remembered.
     package var requestLogAge = TimeSpan.seconds(10)
-    /// What was handed on is sent once more after half of its time, but not later than this: its coordinator must still know a write
-    /// that it did, with `requestLogMax` others since.
+    /// What was handed on is sent once more after half of its time, a write not later than this: its coordinator must still know that it
+    /// did it, with `requestLogMax` others since.
     package var resendMost = TimeSpan.milliseconds(500)
     /// Corrupt records being healed at once.
     package var healsMax = 64

@@ -205,7 +205,7 @@ final class InboundConnection: ChannelInboundHandler {
                 try FrameEncoder.encode(response, tag: entry.tag, into: &output)
             }
             guard !isSendable else { return }
-            self.append(.response(tag: entry.tag, .failed(.tooLarge(limit: UInt64(WireLimits.frameBytesMax)))))
+            self.append(.response(tag: entry.tag, .failed(.tooLarge(limit: UInt64(WireLimits.recordFrameBytesMax)))))
         }
     }
 

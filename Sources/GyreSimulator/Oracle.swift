@@ -122,7 +122,7 @@ struct Oracle: Sendable {
         let key = place.key
         let before = self.twin(node, place)
         switch update {
-        case .put(let version, let seen, _, _):
+        case .put(let version, let seen, _, _, _):
             guard self.issued.insert(version.dot).inserted else {
                 throw Violation("INV 3", "dot \(version.dot) was issued twice, now for \(self.keys[key].text)")
             }

@@ -210,7 +210,8 @@ extension SimDisk {
     private mutating func planted(_ request: StorageRequest) -> (StorageRequest, StorageOutcome?) {
         switch (self.bug, request) {
         case (
-            .contextTooNarrow, .update(let tag, let name, .put(let version, .given(let context), let ifAbsent, let now))
+            .contextTooNarrow,
+            .update(let tag, let name, .put(let version, .given(let context), let ifAbsent, let now, _))
         ):
             let narrow = VersionVector(Array(context.entries.dropLast()))
             return (.update(tag, name, .put(version, seen: .given(narrow), ifAbsent: ifAbsent, now: now)), nil)

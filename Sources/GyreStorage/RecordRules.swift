@@ -49,7 +49,10 @@ package enum RecordRules {
         }
         let shown: VersionVector
         switch update {
-        case .put(let version, let seen, let ifAbsent, let now):
+        case .put(let version, let seen, let ifAbsent, let now, let collecting):
+            if let collecting, case .held(let record) = held, record.hasExpiry {
+                siblings = siblings.hidingExpired(at: collecting)
+            }
             let before = self.liveCount(siblings, at: now)
             if ifAbsent, before > 0 { return RecordDecision(.refused(.exists)) }
             guard siblings.isFresh(version.dot) else { return RecordDecision(.refused(.dotCovered)) }
@@ -73,7 +76,7 @@ package enum RecordRules {
             return RecordDecision(.refused(.tooManySiblings(limit: Siblings.siblingsDecodedMax)))
         }
         let record = self.record(of: siblings, name: name)
-        if siblings.versions.count > 1, self.isTooLarge(record, after: held) {
+        if case .put = update, siblings.versions.count > 1, self.isTooLarge(record, after: held) {
             return RecordDecision(.refused(.recordTooLarge(limit: ObjectRecord.siblingBytesMax)))
         }
         if siblings.isEmpty {

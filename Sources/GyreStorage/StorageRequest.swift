@@ -29,8 +29,10 @@ package struct RecordDigest: Hashable, Sendable {
 
 /// What a coordinator does to its own record: a client's put or delete.
 package enum Update: Sendable {
-    /// Adds a version whose dot was never used before; with `ifAbsent`, only where no sibling is held that lives at `now`.
-    case put(Version, seen: Seen, ifAbsent: Bool, now: WallTime = WallTime(milliseconds: 0))
+    /// Adds a version whose dot was never used before; with `ifAbsent`, only where no sibling is held that lives at `now`. What expired
+    /// before `collecting` is taken out with it; nil to leave that to the scrub.
+    case put(
+        Version, seen: Seen, ifAbsent: Bool, now: WallTime = WallTime(milliseconds: 0), collecting: WallTime? = nil)
     /// Removes what `seen` covers; issues no dot.
     case delete(seen: Seen)
 }

@@ -101,6 +101,23 @@ struct BadRequestTests {
         }
     }
 
+    @Test("but not one whose request before was answered meanwhile")
+    func slowBehindAnother() async throws {
+        try await DoorFixture.with { door in
+            let port = door.port
+            let head = "PUT /buckets/b/keys/k HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\nConnection: close\r\n\r\nabc"
+            let socket = try await blocking {
+                let socket = try RawHTTP(port: port)
+                try socket.send(("GET /ping HTTP/1.1\r\nHost: t\r\n\r\n" + head).utf8)
+                return socket
+            }
+            try await Task.sleep(for: .milliseconds(5_500))
+            try await blocking { try socket.send("defghij".utf8) }
+            let text = String(decoding: try await blocking { try socket.readAll() }, as: UTF8.self)
+            #expect(text.contains("204 No Content"), "\(text)")
+        }
+    }
+
     @Test("or 503 above the limit of connections, and takes new ones once others are gone")
     func tooMany() async throws {
         var limits = HTTPLimits()

@@ -111,6 +111,38 @@ import Testing
         #expect(wasFounded)
     }
 
+    /// The last founder to agree knows first that it is founded, and hands on what waited there.
+    @Test func waitsWithWhatAnotherFounderHandsOn() throws {
+        let cluster = try TestCluster(count: 2, replicas: 1, reads: 1, writes: 1, founder: 0, waits: true)
+        cluster.advance(.milliseconds(1_700))
+        cluster.connect()
+        cluster.advance(.milliseconds(100))
+        let get = ClientRequest.get(GetRequest(name: try cluster.name("k")))
+        cluster.deliver(1, .peer(cluster.ids[0], .forward(tag: 9, timeoutMilliseconds: 3_000, get)))
+        func answers() -> [PeerMessage] {
+            cluster.sent.map(\.message).filter { if case .forwarded(9, _) = $0 { true } else { false } }
+        }
+        #expect(answers().isEmpty)
+        cluster.advance(.seconds(2))
+        let isOwner = cluster.nodes[1].node.ring.owners(
+            of: cluster.nodes[1].node.ring.partition(of: try cluster.name("k").token)
+        ).contains(cluster.ids[1])
+        #expect(
+            answers() == [.forwarded(tag: 9, isOwner ? .notFound(context: VersionVector()) : .failed(.notMember))])
+    }
+
+    @Test func tellsWhoWaitedAtANodeThatIsBanned() throws {
+        let cluster = try TestCluster(count: 2, replicas: 1, reads: 1, writes: 1, founder: 0, waits: true)
+        cluster.advance(.milliseconds(1_700))
+        cluster.connect()
+        cluster.advance(.milliseconds(100))
+        #expect(cluster.ask(1, try cluster.put("v", "k", seen: .blind), timeout: .seconds(60)) == nil)
+        cluster.ask(0, .ring(.remove(cluster.ids[1], isForced: true)))
+        cluster.advance(.seconds(1))
+        let answer = cluster.nodes[1].answers.last?.1
+        #expect(answer == .failed(.notMember))
+    }
+
     /// A request waits for the founding no longer than its client does, and is refused then; the status is told meanwhile.
     @Test func refusesWhoWaitedTooLong() throws {
         let cluster = try TestCluster(count: 2, replicas: 1, reads: 1, writes: 1, founder: 0, waits: true)

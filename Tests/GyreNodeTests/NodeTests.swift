@@ -90,6 +90,19 @@ import Testing
         #expect(count() == 2)
     }
 
+    /// A read may be done twice, and is not in a hurry.
+    @Test func forwardOfAReadIsSentAgainAfterHalfOfItsTime() throws {
+        let (cluster, stranger, owner) = try self.strangerAndOwner()
+        cluster.silent = [cluster.ids[owner]]
+        let get = ClientRequest.get(GetRequest(name: try cluster.name("k")))
+        #expect(cluster.ask(stranger, get, timeout: .milliseconds(1_600)) == nil)
+        func count() -> Int { cluster.sent.count { if case .forward = $0.message { true } else { false } } }
+        cluster.advance(.milliseconds(790))
+        #expect(count() == 1)
+        cluster.advance(.milliseconds(20))
+        #expect(count() == 2)
+    }
+
     @Test func readOfAKeyThatIsNotOwnedIsRefusedWithTheRing() throws {
         let cluster = try TestCluster(count: 5)
         cluster.advance(.seconds(5))

@@ -100,6 +100,27 @@ struct PaceTests {
         }
     }
 
+    @Test("and takes a little of one now and then is not closed")
+    func dribble() async throws {
+        var limits = ShellLimits()
+        limits.clientOutputPauseBytes = 1 << 20
+        limits.clientStallTimeout = .seconds(2)
+        try await TestServer.withResp(limits: limits) { test in
+            let other = try RespSocket(port: test.resp)
+            let value = [UInt8](repeating: 0x76, count: 8 << 20)
+            try other.send(RespSocket.command([Array("SET".utf8), Array("long".utf8), value]))
+            #expect(try other.receive() == .simple("OK"))
+            let slow = try RespSocket(port: test.resp, receiveBytes: 64 << 10)
+            for _ in 0..<4 { try slow.send("GET", "long") }
+            // A fifth of a megabyte a second: the system has room for what it hands out in ten seconds.
+            for _ in 0..<50 {
+                try await Task.sleep(for: .milliseconds(200))
+                _ = try slow.drop(40 << 10)
+            }
+            #expect(try test.counter("slow_readers") == 0)
+        }
+    }
+
     @Test("and takes none of them is closed after its time, and others are served")
     func standsStill() async throws {
         var limits = ShellLimits()

@@ -142,6 +142,14 @@ final class RespSocket {
         return self.buffer[self.place - count..<self.place]
     }
 
+    /// Takes what has come, at most `count` bytes, and forgets it.
+    func drop(_ count: Int) throws -> Int {
+        var chunk = [UInt8](repeating: 0, count: count)
+        let got = chunk.withUnsafeMutableBytes { recv(self.descriptor, $0.baseAddress, $0.count, 0) }
+        guard got > 0 else { throw Failure.closed }
+        return got
+    }
+
     /// Waits until `count` bytes are there.
     private func fill(_ count: Int) throws {
         while self.buffer.count - self.place < count {

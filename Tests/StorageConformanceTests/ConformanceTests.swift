@@ -204,6 +204,33 @@ struct ConformanceTests {
     }
 
     @Test(arguments: EngineKind.allCases)
+    func aPutTakesOutWhatExpiredLongAgo(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("k")
+        _ = try store.put(name, Sample.version(1, "old", expiry: 2_000), .blind)
+        _ = try store.put(name, Sample.version(2, "late", expiry: 3_000), .blind)
+        let put = Update.put(
+            Sample.version(3, "new"), seen: .blind, ifAbsent: false, now: WallTime(milliseconds: 9_000),
+            collecting: WallTime(milliseconds: 2_500))
+        #expect(try store.commit([.update(store.tag(), name, put)])[0].isUpdated)
+        #expect(try store.siblings(name)?.values == ["late", "new"])
+        #expect(try store.siblings(name)?.context.counter(of: Sample.a) == 3)
+    }
+
+    /// A delete makes nothing worse, even where the context that it brings is longer than what goes.
+    @Test(arguments: EngineKind.allCases)
+    func aDeleteIsNotMeasured(_ kind: EngineKind) throws {
+        let store = try Store(kind)
+        let name = try Sample.name("k")
+        let large = String(repeating: "x", count: 5 << 20)
+        _ = try store.put(name, Sample.version(1, large), .blind)
+        _ = try store.merge(name, Sample.record(Sample.version(1, large, node: Sample.b)))
+        let elsewhere = VersionVector([Dot(node: NodeID(rawValue: 0xC3), counter: 9)])
+        #expect(try store.delete(name, .given(elsewhere)).isUpdated)
+        #expect(try store.siblings(name)?.versions.count == 2)
+    }
+
+    @Test(arguments: EngineKind.allCases)
     func siblingsTogetherHaveALimitThatBindsOnlyPutsThatMakeItWorse(_ kind: EngineKind) throws {
         let store = try Store(kind)
         let name = try Sample.name("k")

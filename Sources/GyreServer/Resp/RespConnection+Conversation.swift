@@ -119,22 +119,30 @@ extension RespConnection {
         name.readableBytes <= 255 && name.readableBytesView.allSatisfy { (33...126).contains($0) }
     }
 
+    /// Patterns that one `CONFIG GET` may have.
+    private static let configPatternsMax = 64
+
     private func onConfig() {
         guard self.word(1) == Self.packed("GET"), self.parser.count > 2 else {
             return self.answer(self.unknownSubcommand("CONFIG"))
         }
-        var patterns: [RespPattern] = []
-        for index in 2..<self.parser.count {
-            guard let pattern = self.pattern(index) else { return }
-            patterns.append(pattern)
+        guard self.parser.count - 2 <= Self.configPatternsMax else {
+            return self.answer(.error("ERR CONFIG GET takes at most \(Self.configPatternsMax) patterns"))
         }
         let settings = [
             ("appendonly", "yes"), ("databases", String(RespSession.databases)), ("maxmemory", "0"),
             ("maxclients", String(self.shell.limits.connectionsMax)),
             ("proto-max-bulk-len", String(self.shell.limits.resp.bulkBytesMax)), ("save", ""), ("timeout", "0"),
         ]
-        let shown = settings.filter { setting in patterns.contains { $0.matches(ByteBuffer(string: setting.0)) } }
-        self.answer(.map(shown.map { (.text($0.0), .text($0.1)) }))
+        // One pattern at a time: as it is matched, it takes forty times its bytes.
+        var shown = [Bool](repeating: false, count: settings.count)
+        for index in 2..<self.parser.count {
+            guard let pattern = self.pattern(index) else { return }
+            for place in settings.indices where pattern.matches(ByteBuffer(string: settings[place].0)) {
+                shown[place] = true
+            }
+        }
+        self.answer(.map(zip(settings, shown).filter(\.1).map { (.text($0.0.0), .text($0.0.1)) }))
     }
 
     private func unknownSubcommand(_ command: String) -> RespAnswer {

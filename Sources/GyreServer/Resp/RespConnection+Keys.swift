@@ -115,6 +115,10 @@ extension RespConnection {
             }
             switch self.word(index) {
             case Self.packed("MATCH"):
+                guard pattern == nil else {
+                    self.answer(Self.syntaxError)
+                    return true
+                }
                 pattern = self.pattern(index + 1)
                 guard pattern != nil else { return true }
             case Self.packed("COUNT"):
