@@ -96,6 +96,8 @@ struct SimDisk: Sendable {
 
     /// How long a read takes, until it looks and from then until its answer arrives; one in 32 waits long for the others of its group.
     mutating func drawRead() -> (before: TimeSpan, rest: TimeSpan) {
+        // A run that shows a planted mistake stays the run that it was.
+        guard self.bug == nil else { return (.microseconds(self.random.within(50...500)), .zero) }
         let rest = self.random.within(20...200)
         let most = self.random.chance(1, in: 32) ? rest * 50 : rest
         return (.microseconds(self.random.within(30...300)), .microseconds(most))

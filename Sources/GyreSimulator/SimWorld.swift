@@ -185,8 +185,9 @@ final class SimWorld {
             try self.feed(node, .peerDown(self.nodes[other].id))
         case .diskRead(let node, let life, let request, let rest):
             guard self.nodes[node].lives == life, self.nodes[node].life != nil else { return }
-            self.queue.schedule(
-                .diskAnswer(node: node, life: life, self.nodes[node].disk.read(request)), after: rest)
+            let reply = self.nodes[node].disk.read(request)
+            guard rest > .zero else { return try self.feed(node, .storage(reply)) }
+            self.queue.schedule(.diskAnswer(node: node, life: life, reply), after: rest)
         case .diskAnswer(let node, let life, let reply):
             guard self.nodes[node].lives == life, self.nodes[node].life != nil else { return }
             try self.feed(node, .storage(reply))
