@@ -6,7 +6,7 @@ import NIOCore
 
 /// A request that came before it was settled who owns what.
 struct EarlyRequest {
-    /// The most that wait; their values count as those of other requests do.
+    /// The most that wait. Their values count as those of other requests do: at the door of the node whose client asked.
     static let countMax = 1_024
 
     let target: ReplyTarget
